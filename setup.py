@@ -1,0 +1,49 @@
+"""Installation of vp_jax: `pip install .`, or with extras, `pip install '.[test]'`."""
+
+import pathlib
+import re
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vp_jax/__init__.py").read_text()).group(1)
+
+setuptools.setup(
+    name="vp_jax",
+    version=VERSION,
+    description="Visual prompting of frozen vision models in JAX",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=setuptools.find_packages(include=["vp_jax", "vp_jax.*"]),
+    package_data={"vp_jax.backbones": ["clip_tiny_weights/*"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "array_record>=0.8",
+        "flax>=0.12",
+        "ftfy>=6.2",
+        "huggingface_hub>=1.0",
+        "importlib_resources>=6.0",  # tensorflow-datasets 4.9.10 needs it and does not say so
+        "jax>=0.10",
+        "matplotlib>=3.9",
+        "ml_collections>=1.1",
+        "numpy>=2.0",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.12",
+        "pillow>=11.0",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "tensorboardX>=2.6.2",
+        "tensorflow-datasets>=4.9.10",
+        "tokenizers>=0.21",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda13]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+        "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
+        "test": ["pytest>=8.0", "ruff>=0.9"],
+        "parity": ["open_clip_torch>=3.0", "torch>=2.6", "transformers>=4.57"],
+    },
+)
