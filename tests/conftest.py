@@ -1,0 +1,48 @@
+"""Tests run on the CPU, offline, and write nothing outside their temporary folders."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+_COMPILED = tempfile.TemporaryDirectory(prefix="compiled")  # many tests run the same programs
+os.environ |= {
+    "JAX_PLATFORMS": "cpu",
+    "HF_HUB_OFFLINE": "1",
+    "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+}
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def datasets(tmp_path_factory):
+    """Generated datasets go to a folder of the session."""
+    folder = tmp_path_factory.mktemp("tensorflow_datasets")
+    os.environ["TFDS_DATA_DIR"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs `python ARGUMENTS` in the repository, with a home of its own."""
+
+    def run(*arguments, env=None, timeout=300, check=False):
+        environment = {**os.environ, "HOME": str(tmp_path), **(env or {})}
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check:
+            assert done.returncode == 0, done.stderr[-4000:]
+        return done
+
+    return run
