@@ -1,0 +1,133 @@
+import shutil
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+from tiny_clips import golden_weights
+
+from vp_jax.backbones import weight_files
+from vp_jax.errors import UserError
+
+WEIGHTS = golden_weights("vit_openai")
+
+
+def test_file_and_folder(tmp_path):
+    for name in ("mine.safetensors", "model.safetensors", "open_clip_model.safetensors"):
+        shutil.copy(WEIGHTS, tmp_path / name)
+        assert weight_files.find(tmp_path) == tmp_path / name  # later names go first
+        assert weight_files.find(str(tmp_path / "mine.safetensors")).name == "mine.safetensors"
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(WEIGHTS, tmp_path)
+    assert weight_files.find(f"~/{WEIGHTS.name}") == tmp_path / WEIGHTS.name
+
+
+def test_folder_without_weights_says_what_it_looked_for(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError) as caught:
+        weight_files.find(tmp_path)
+    for part in (str(tmp_path), "open_clip_model.safetensors", ".pt", "In it: notes.txt"):
+        assert part in str(caught.value)
+
+
+def test_several_candidates_and_shards_are_refused(tmp_path):
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"a.safetensors, b.safetensors: name the one"):
+        weight_files.find(tmp_path)
+    (tmp_path / "model.safetensors.index.json").touch()
+    with pytest.raises(UserError, match="in several files"):
+        weight_files.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["./w", "../w", "~/none", "/none/w", "w.pt", "a/b.safetensors", "w"]
+)
+def test_local_path_that_is_not_there(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="There is no weight file or folder"):
+        weight_files.find(name)
+
+
+def test_path_objects_are_local(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="There is no weight file or folder"):
+        weight_files.find(tmp_path.relative_to(tmp_path) / "owner" / "name")
+
+
+def test_bfloat16_is_read(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3).astype(ml_dtypes.bfloat16)
+    safetensors.numpy.save_file({"x": array}, tmp_path / "x.safetensors")
+    read = weight_files.read(tmp_path / "x.safetensors")["x"]
+    assert read.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(read.astype(np.float32), array.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (WEIGHTS.read_bytes()[:-100], "download that broke off"),
+        (WEIGHTS.read_bytes()[:50], "download that broke off"),
+        (b"<html>404 not found</html>" * 9, "another format"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "Git LFS pointer"),
+    ],
+    ids=["empty", "cut", "cut in the header", "html", "lfs"],
+)
+def test_broken_files(content, message, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        weight_files.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_without_torch_a_torch_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)  # importing it fails
+    (tmp_path / "ViT-B-32.pt").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"ViT-B-32.pt needs torch.*safetensors"):
+        weight_files.read(tmp_path / "ViT-B-32.pt")
+
+
+class TestTorch:
+    @pytest.fixture
+    def torch(self):
+        return pytest.importorskip("torch")
+
+    def test_state_dict(self, torch, tmp_path):
+        tensors = safetensors.numpy.load_file(WEIGHTS)
+        state = {name: torch.tensor(x) for name, x in tensors.items()}
+        state["logit_scale"] = state["logit_scale"].bfloat16()
+        torch.save(state, tmp_path / "plain.pt")
+        read = weight_files.read(tmp_path / "plain.pt")
+        assert read.keys() == tensors.keys()
+        np.testing.assert_array_equal(read["visual.proj"], tensors["visual.proj"])
+        assert read["visual.proj"].dtype == np.float16
+        assert read["logit_scale"].dtype == np.float32
+
+    @pytest.mark.filterwarnings("ignore")  # of torch: TorchScript is deprecated
+    def test_torchscript(self, torch, tmp_path):
+        module = torch.nn.Sequential(torch.nn.Linear(2, 3))
+        torch.jit.script(module).save(str(tmp_path / "script.pt"))
+        read = weight_files.read(tmp_path / "script.pt")
+        assert sorted(read) == ["0.bias", "0.weight"]
+        np.testing.assert_array_equal(read["0.weight"], module[0].weight.detach().numpy())
+
+    def test_pickled_objects_are_refused(self, torch, tmp_path):
+        import pathlib
+
+        torch.save({"x": pathlib.Path("x")}, tmp_path / "objects.pt")
+        with pytest.raises(UserError, match="plain tensors"):
+            weight_files.read(tmp_path / "objects.pt")
+        torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "nested.pt")
+        with pytest.raises(UserError, match="not a state dict.*state_dict"):
+            weight_files.read(tmp_path / "nested.pt")
+
+    def test_broken(self, torch, tmp_path):
+        torch.save({"x": torch.zeros(99)}, tmp_path / "whole.pt")
+        (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-200])
+        with pytest.raises(UserError, match="cut.pt is not a whole torch file"):
+            weight_files.read(tmp_path / "cut.pt")

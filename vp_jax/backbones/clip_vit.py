@@ -1,0 +1,71 @@
+"""CLIP's image tower as a vision transformer (Radford et al. 2021, arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vp_jax.backbones.transformer import Block, layer_norm
+
+
+def patches(images: jax.Array, size: int) -> jax.Array:
+    """Cuts images into non-overlapping squares.
+
+    Args:
+      images: `[batch, height, width, channels]`, both sides multiples of `size`.
+      size: side of a patch, in pixels.
+
+    Returns:
+      `[batch, height / size * width / size, size * size * channels]`, patches in row-major
+      order, each flattened as (row, column, channel).
+    """
+    batch, height, width, channels = images.shape
+    rows, columns = height // size, width // size
+    x = images.reshape(batch, rows, size, columns, size, channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
+
+
+class VisionTransformer(nn.Module):
+    """CLIP's ViT: patch embedding, class token, pre-norm blocks, linear projection.
+
+    The last block computes the class token only, since nothing else of it is used.
+
+    Attributes:
+      image_size: side of the square input, in pixels.
+      patch_size: side of a patch, in pixels.
+      width, layers, heads: of the transformer.
+      embed_dim: length of the returned features.
+      dtype: computation dtype; None follows the inputs and parameters.
+    """
+
+    image_size: int
+    patch_size: int
+    width: int
+    layers: int
+    heads: int
+    embed_dim: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps normalised images `[batch, size, size, 3]` to features `[batch, embed_dim]`."""
+        expected = (self.image_size, self.image_size, 3)
+        if images.shape[1:] != expected:
+            raise ValueError(
+                f"images have shape {images.shape}, the backbone takes [B, *{expected}]"
+            )
+        normal = nn.initializers.normal(self.width**-0.5)
+        x = patches(images, self.patch_size)
+        x = nn.Dense(self.width, use_bias=False, dtype=self.dtype, name="patch_embedding")(x)
+        class_token = self.param("class_embedding", normal, (self.width,)).astype(x.dtype)
+        x = jnp.concatenate([jnp.broadcast_to(class_token, (x.shape[0], 1, self.width)), x], axis=1)
+        x = x + self.param("positional_embedding", normal, x.shape[1:]).astype(x.dtype)
+        x = layer_norm("ln_pre", self.dtype)(x)
+        for i in range(self.layers):
+            last = i == self.layers - 1
+            x = Block(self.heads, dtype=self.dtype, name=f"blocks_{i}")(
+                x, queries=1 if last else None
+            )
+        x = layer_norm("ln_post", self.dtype)(x[:, 0])
+        return nn.Dense(self.embed_dim, use_bias=False, dtype=self.dtype, name="proj")(x)

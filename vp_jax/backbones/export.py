@@ -1,0 +1,37 @@
+"""Writes a CLIP's parameters as a safetensors file in OpenAI's tensor names."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+
+from vp_jax.backbones.clip_openai import OPENAI
+from vp_jax.backbones.weight_table import Tree, to_state_dict
+
+
+def write_openai(
+    path: str | os.PathLike[str], name: str, params: Tree, dtype: np.dtype = np.float16
+) -> None:
+    """Writes a file that `load` reads, and so do open_clip and the like.
+
+    Args:
+      path: of the file; it is written under another name and moved there when it is whole.
+      name: of the model, for the file's metadata.
+      params: a CLIP's parameter tree.
+      dtype: of the tensors in the file.
+
+    Raises:
+      UserError: the image tower is a ResNet, whose batch normalisation is folded for good.
+    """
+    import safetensors.numpy
+
+    path = pathlib.Path(path)
+    tensors = {n: x.astype(dtype) for n, x in to_state_dict(params, OPENAI).items()}
+    partial = path.with_name(path.name + ".partial")
+    # save_file would make the file readable by its owner only
+    partial.write_bytes(
+        safetensors.numpy.save(tensors, metadata={"name": name, "format": OPENAI.name})
+    )
+    partial.replace(path)

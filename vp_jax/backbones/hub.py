@@ -1,0 +1,101 @@
+"""Finds the files of a model on the Hugging Face Hub: in the local cache first, then by network.
+
+Nothing is retried: without a network the error comes at once, and says what to do.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Collection
+
+from vp_jax.errors import UserError
+
+WEIGHT_FILES = ("open_clip_model.safetensors", "model.safetensors")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+CONFIG_FILES = ("open_clip_config.json", "config.json")
+TIMEOUT = 5.0  # seconds, to reach the Hub
+
+
+def find(repo: str) -> pathlib.Path:
+    """The weight file of a repository; its tokenizer and config files, if any, lie beside it.
+
+    Args:
+      repo: `owner/name`. The branch is `main`.
+
+    Returns:
+      Path of the first of `WEIGHT_FILES` that there is, in huggingface_hub's cache.
+
+    Raises:
+      UserError: it is neither in the cache nor to be had from the Hub.
+    """
+    cached = _cached(repo)
+    if cached and has_tokenizer(p.name for p in cached.parent.iterdir()):
+        return cached
+    import huggingface_hub
+
+    try:
+        info = huggingface_hub.HfApi().model_info(repo, timeout=TIMEOUT)
+        names = {file.rfilename for file in info.siblings or ()}
+    except huggingface_hub.errors.RepositoryNotFoundError as error:
+        raise UserError(
+            f"The Hugging Face Hub has no repository {repo}, or it is private: check the spelling, "
+            "or log in with `hf auth login`."
+        ) from error
+    except Exception as error:  # of the HTTP library, which changed twice
+        if cached:
+            return cached
+        raise UserError(_unreachable(repo, error)) from error
+    weights = _choose(repo, names)
+    try:
+        for name in (*TOKENIZER_FILES, *CONFIG_FILES):
+            if name in names:
+                huggingface_hub.hf_hub_download(repo, name)
+        return pathlib.Path(huggingface_hub.hf_hub_download(repo, weights))
+    except Exception as error:
+        raise UserError(_unreachable(repo, error)) from error
+
+
+def _cached(repo: str) -> pathlib.Path | None:
+    import huggingface_hub
+
+    for name in WEIGHT_FILES:
+        path = huggingface_hub.try_to_load_from_cache(repo, name)
+        if isinstance(path, str):
+            return pathlib.Path(path)
+    return None
+
+
+def has_tokenizer(names: Collection[str]) -> bool:
+    names = set(names)
+    return "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names
+
+
+def _choose(repo: str, names: Collection[str]) -> str:
+    for name in WEIGHT_FILES:
+        if name in names:
+            return name
+    there = ", ".join(sorted(n for n in names if n.endswith((".safetensors", ".bin", ".pt"))))
+    raise UserError(
+        f"{repo} on the Hugging Face Hub has neither of {' and '.join(WEIGHT_FILES)}; its weight "
+        f"files are: {there or 'none'}. Fetch one of them, convert it to one safetensors file, and "
+        "give its path as the weights."
+    )
+
+
+def _unreachable(repo: str, error: Exception) -> str:
+    from huggingface_hub import constants
+
+    default = repo.startswith("timm/") and repo.endswith(".openai")  # its files are known
+    files = [WEIGHT_FILES[0], "tokenizer.json"] if default else []
+    missing = WEIGHT_FILES[0] if default else " or ".join(WEIGHT_FILES)
+    return "\n".join(
+        [
+            f"{missing} of {repo} is not in the Hugging Face cache ({constants.HF_HUB_CACHE}), and "
+            f"cannot be fetched ({type(error).__name__}: {str(error).splitlines()[0][:200]}).",
+            "Fetch it where there is a network, into the cache of this machine, with",
+            "  " + " ".join(["hf download", repo, *files]),
+            "or, with `--local-dir FOLDER` at its end, into a folder to copy here, and name that:",
+            "  --config.backbone.weights=/path/to/folder   (command line)",
+            '  weights="/path/to/folder"                   (Python)',
+        ]
+    )

@@ -1,0 +1,193 @@
+"""Reads a foreign weight file by one declarative table: target path -> source tensors, transform.
+
+A table is a sequence of rules. A rule says, for every parameter whose path matches its regular
+expression, which tensors of the file it is made of and how. Everything else follows from the
+table: the shapes the file must have, the list of all that is wrong with it, and the way back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from vp_jax.errors import UserError
+
+Shape = tuple[int, ...]
+Tree = dict[str, Any]  # nested, with arrays or jax.ShapeDtypeStructs as leaves
+LISTED = 20  # names that an error message lists of one kind; the rest is counted
+
+
+class Transform(NamedTuple):
+    """How one parameter is made of tensors of a file.
+
+    Attributes:
+      source_shapes: maps the parameter's shape to the shapes the source tensors must have.
+      forward: maps the source tensors to the parameter; keeps their dtype, or widens it.
+      backward: maps the parameter to the source tensors; None where information is lost.
+    """
+
+    source_shapes: Callable[[Shape], tuple[Shape, ...]]
+    forward: Callable[..., np.ndarray]
+    backward: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None = None
+
+
+IDENTITY = Transform(lambda shape: (shape,), lambda x: x, lambda x: (x,))
+TRANSPOSE = Transform(lambda shape: (shape[::-1],), np.transpose, lambda x: (x.T,))
+
+
+class Rule(NamedTuple):
+    r"""One kind of parameter.
+
+    Attributes:
+      target: regular expression that matches the whole path, such as `text/blocks_(\d+)/ln_1/bias`.
+      sources: names of the tensors in the file, where `\1` stands for the expression's first group.
+      transform: how the tensors make the parameter.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    transform: Transform = IDENTITY
+
+
+class Table(NamedTuple):
+    """One file format.
+
+    Attributes:
+      name: of the format, for messages.
+      rules: the first rule that matches a path counts.
+      ignored: regular expressions of whole tensor names that carry no weights.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def convert(
+    tensors: Mapping[str, np.ndarray],
+    table: Table,
+    target: Tree,
+    *,
+    file: str,
+    model: str,
+    ignore: Sequence[str] = (),
+    dtype: np.dtype = np.float32,
+    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
+) -> Tree:
+    """Makes a parameter tree out of the tensors of a file.
+
+    Args:
+      tensors: name -> array, of any floating-point dtype.
+      table: the file's format.
+      target: nested dict of `jax.ShapeDtypeStruct`, as `jax.eval_shape` returns.
+      file: of the tensors, for the message.
+      model: that the parameters are for, for the message.
+      ignore: regular expressions of tensor names to leave out, besides `table.ignored`.
+      dtype: of the result.
+      hint: called with the tensors when they do not fit, for a last line of the message.
+
+    Returns:
+      A tree like `target` of contiguous numpy arrays, each cast to `dtype` once, at the end.
+
+    Raises:
+      UserError: with everything that is wrong, of all kinds: missing, unexpected, wrongly shaped,
+        not floating-point or not finite tensors.
+    """
+    wanted = traverse_util.flatten_dict(target, sep="/")
+    needed: dict[str, Shape] = {}
+    params, misfits, strange, not_finite = {}, {}, {}, {}
+    for path, leaf in wanted.items():
+        names, transform = _sources(table, path)
+        shapes = dict(zip(names, transform.source_shapes(tuple(leaf.shape)), strict=True))
+        needed.update(shapes)
+        sources = {name: tensors[name] for name in names if name in tensors}
+        for name, array in sources.items():
+            if array.shape != shapes[name]:
+                misfits[name] = f"{name}: the file has {array.shape}, needed is {shapes[name]}"
+            if not jnp.issubdtype(array.dtype, jnp.floating):
+                strange[name] = f"{name}: {array.dtype}"
+        if len(sources) < len(names) or any(n in misfits or n in strange for n in names):
+            continue
+        with np.errstate(invalid="ignore", divide="ignore"):  # reported below, by name
+            param = np.ascontiguousarray(transform.forward(*sources.values()), dtype)
+        params[path] = param.reshape(leaf.shape)  # ascontiguousarray makes a scalar a vector
+        if not np.isfinite(param).all():
+            guilty = [name for name, array in sources.items() if not np.isfinite(array).all()]
+            not_finite.update(dict.fromkeys(guilty or names))
+
+    skipped = re.compile("|".join(f"(?:{p})" for p in (*table.ignored, *ignore)) or r"(?!)")
+    missing = [
+        f"{name}: needed is {shape}" for name, shape in needed.items() if name not in tensors
+    ]
+    unexpected = [
+        f"{name}: {array.shape}"
+        for name, array in tensors.items()
+        if name not in needed and not skipped.fullmatch(name)
+    ]
+    problems = [
+        *_listed("missing", missing),
+        *_listed("unexpected", unexpected),
+        *_listed("of the wrong shape", list(misfits.values())),
+        *_listed("not floating-point", list(strange.values())),
+        *_listed("not finite (NaN or Inf)", list(not_finite)),
+    ]
+    if problems:
+        last = hint(tensors)
+        raise UserError(
+            "\n".join(
+                [f"{file} ({table.name} layout) does not hold the weights of {model}."]
+                + problems
+                + ([last] if last else [])
+            )
+        )
+    return traverse_util.unflatten_dict(params, sep="/")
+
+
+def to_state_dict(params: Tree, table: Table) -> dict[str, np.ndarray]:
+    """The inverse of `convert`: the tensors of a file in the table's format.
+
+    Args:
+      params: nested dict of arrays.
+      table: the file's format.
+
+    Returns:
+      Name -> array, contiguous, with the dtypes of the parameters.
+
+    Raises:
+      UserError: a parameter cannot be taken back, for example a folded batch normalisation.
+    """
+    tensors = {}
+    for path, param in traverse_util.flatten_dict(params, sep="/").items():
+        names, transform = _sources(table, path)
+        if transform.backward is None:
+            raise UserError(
+                f"{path} cannot be written in the {table.name} layout: it is made of "
+                f"{', '.join(names)}, which cannot be told apart any more. Keep the original file."
+            )
+        param = np.asarray(param)
+        for name, array in zip(names, transform.backward(param), strict=True):
+            tensors[name] = np.array(array, order="C")
+    return tensors
+
+
+def _sources(table: Table, path: str) -> tuple[list[str], Transform]:
+    """The names of the tensors that the parameter at `path` is made of, and how."""
+    for rule in table.rules:
+        match = re.fullmatch(rule.target, path)
+        if match:
+            return [match.expand(source) for source in rule.sources], rule.transform
+    raise UserError(f"The {table.name} layout has no tensor for the parameter {path}.")
+
+
+def _listed(kind: str, items: list[str]) -> list[str]:
+    """Lines of a message, or none."""
+    if not items:
+        return []
+    verb = "tensor is" if len(items) == 1 else "tensors are"
+    more = [f"  ... and {len(items) - LISTED} more"] if len(items) > LISTED else []
+    return [f"{len(items)} {verb} {kind}:", *(f"  {item}" for item in items[:LISTED]), *more]
