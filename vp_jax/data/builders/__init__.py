@@ -1,0 +1,1 @@
+"""Datasets that this package makes itself, as TensorFlow Datasets builders."""
