@@ -1,0 +1,11 @@
+"""What people look at: pictures of prompts, curves, examples and tables.
+
+matplotlib is imported when a picture is drawn, not before, and no global state of it is used.
+"""
+
+from vp_jax.report.curves import curves
+from vp_jax.report.examples import examples
+from vp_jax.report.prompt_picture import prompt_picture
+from vp_jax.report.table import table
+
+__all__ = ["curves", "examples", "prompt_picture", "table"]

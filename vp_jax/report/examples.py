@@ -1,0 +1,145 @@
+"""Images without and with the prompt, and what the model takes them for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vp_jax.errors import UserError
+from vp_jax.report import style
+from vp_jax.report.save import save_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_EXAMPLES = 12
+_COLUMNS = 6  # at most
+_NAME_LENGTH = 18  # characters that fit above and below a picture
+
+# Inches: side of a picture, space between columns, left of the first, above and below a picture,
+# and the height of a pair with all of its text.
+_SIDE = 1.5
+_GAP = 0.1
+_LEFT = 0.3
+_ABOVE = 0.36
+_BELOW = 0.28
+_BAND = _ABOVE + 2 * (_SIDE + _BELOW)
+
+
+def examples(
+    path: str | os.PathLike[str],
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: Sequence[str],
+    predicted_before: Sequence[str],
+    predicted_after: Sequence[str],
+) -> None:
+    """Writes a PNG with a pair of pictures an example: the image above, prompted below.
+
+    The true class stands above a pair; the predicted class below each picture, green with a tick
+    when it is right and red with a cross when it is wrong. At most the first 12 are shown.
+
+    Args:
+      path: of the PNG.
+      before: images, `[N, S, S, 3]`, uint8 or floating in [0, 1].
+      after: the same images with the prompt, `[N, S', S', 3]`, uint8 or floating; values outside
+        of [0, 1] are clipped for display.
+      labels: N names of the true classes.
+      predicted_before: N names of classes predicted for `before`.
+      predicted_after: N names of classes predicted for `after`.
+
+    Raises:
+      UserError: no example, shapes that are not of RGB images, or lengths that differ.
+    """
+    from matplotlib.figure import Figure
+
+    before, after = _shown("before", before), _shown("after", after)
+    lengths = [len(x) for x in (before, after, labels, predicted_before, predicted_after)]
+    if len(set(lengths)) != 1 or lengths[0] == 0:
+        raise UserError(
+            "examples need the same number, at least 1, of images before, images after, labels, "
+            f"predictions before and predictions after; got {lengths}"
+        )
+    count = min(lengths[0], MAX_EXAMPLES)
+    bands = -(-count // _COLUMNS)
+    columns = -(-count // bands)
+    width = _LEFT + columns * (_SIDE + _GAP)
+    height = bands * _BAND
+    figure = Figure(figsize=(width, height), dpi=style.DPI)
+
+    def cell(left: float, top: float) -> Axes:
+        box = (left / width, 1 - (top + _SIDE) / height, _SIDE / width, _SIDE / height)
+        axes = figure.add_axes(box)
+        axes.set_axis_off()
+        return axes
+
+    for i in range(count):
+        band, column = divmod(i, columns)
+        left = _LEFT + column * (_SIDE + _GAP)
+        upper = cell(left, band * _BAND + _ABOVE)
+        lower = cell(left, band * _BAND + _ABOVE + _SIDE + _BELOW)
+        _draw(upper, before[i], predicted_before[i], labels[i])
+        _draw(lower, after[i], predicted_after[i], labels[i])
+        upper.set_title(
+            shorten(labels[i]),
+            fontsize=style.TEXT,
+            fontweight="bold",
+            color=style.INK,
+            pad=4,
+            parse_math=False,
+        )
+        if column == 0:
+            for axes, text in ((upper, "image"), (lower, "with prompt")):
+                axes.text(
+                    -0.06,
+                    0.5,
+                    text,
+                    transform=axes.transAxes,
+                    rotation=90,
+                    ha="right",
+                    va="center",
+                    fontsize=style.SMALL,
+                    color=style.FAINT,
+                )
+    save_png(path, figure)
+
+
+def shorten(name: str, length: int = _NAME_LENGTH) -> str:
+    """The name, its end replaced by an ellipsis where it is too long.
+
+    >>> shorten("golden retriever", 9)
+    'golden r…'
+    """
+    name = " ".join(str(name).split())
+    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+
+
+def _shown(what: str, images: np.ndarray) -> np.ndarray:
+    """Images as floats in [0, 1]; what is not a number is shown grey."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
+        raise UserError(f"images {what} must have shape [N, S, S, 3], got {images.shape}")
+    if images.dtype == np.uint8:
+        return images / 255.0
+    if not np.issubdtype(images.dtype, np.floating):
+        raise UserError(f"images {what} must be uint8 or floating, got {images.dtype}")
+    return np.clip(np.nan_to_num(images.astype(np.float64), nan=0.5), 0.0, 1.0)
+
+
+def _draw(axes: Axes, image: np.ndarray, predicted: str, label: str) -> None:
+    right = predicted == label
+    axes.imshow(image, interpolation="nearest")
+    axes.text(
+        0.5,
+        -0.04,
+        f"{'✓' if right else '✗'} {shorten(predicted)}",
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=style.SMALL,
+        color=style.RIGHT if right else style.WRONG,
+        parse_math=False,
+    )

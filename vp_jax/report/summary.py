@@ -1,0 +1,60 @@
+"""The tables that end a training and an evaluation on the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from vp_jax.report.table import table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _gain(result: Mapping[str, Any]) -> str:
+    points = 100 * (result["test_accuracy"] - result["zero_shot_test_accuracy"])
+    return f"{points:+.1f} points"
+
+
+def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) -> str:
+    """What a finished run reached, from its `result.json`, as lines of text."""
+    rows = [
+        ("task", f"{result['task']}, {result['classes']} classes"),
+        ("backbone", result["backbone"]),
+        ("zero-shot test accuracy (TP)", _percent(result["zero_shot_test_accuracy"])),
+    ]
+    if result["tune"]:
+        rows += [
+            (
+                f"test accuracy with {' and '.join(result['tune'])}",
+                _percent(result["test_accuracy"]),
+            ),
+            ("gain", _gain(result)),
+            ("validation accuracy", _percent(result["val_accuracy"])),
+            ("best step, of steps", f"{result['best_step']:,} of {result['steps']:,}"),
+            ("trained parameters", f"{result['trainable_parameters']:,}"),
+            ("checkpoint", f"{result['checkpoint_bytes'] / 1e3:,.0f} kB"),
+            ("training speed", f"{result['images_per_second']:,.0f} images/s"),
+        ]
+    rows.append(("wall time", f"{result['wall_seconds']:,.0f} s"))
+    lines = [table(rows, ("", "result"))]
+    if result["tune"]:
+        lines.append(f"Pictures (prompt.png, curves.png, examples.png) and result.json: {workdir}")
+    else:
+        lines.append(f"result.json: {workdir}")
+    return "\n".join(lines)
+
+
+def evaluation_summary(result: Mapping[str, Any]) -> str:
+    """Test accuracies of a run, as lines of text."""
+    rows = [("zero-shot (TP)", _percent(result["zero_shot_test_accuracy"]), "")]
+    if result["tune"]:
+        name = "visual prompt (VP)" if result["tune"] == ["prompt"] else "tuned"
+        rows.append((name, _percent(result["test_accuracy"]), _gain(result)))
+    head = (
+        f"{result['task']} with {result['backbone']}: {result['test_examples']:,} test examples"
+        + (f", best step {result['step']:,} of {result['steps']:,}" if result["tune"] else "")
+    )
+    return f"{head}\n{table(rows, ('', 'test accuracy', 'gain'))}"
