@@ -1,0 +1,267 @@
+"""The train loop: steps, evaluations, checkpoints, and the end of a run."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+import sys
+import time
+from typing import Any
+
+import jax
+import tqdm
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vp_jax.errors import UserError
+from vp_jax.interrupts import INTERRUPTS, Interrupted
+from vp_jax.training import step as step_lib
+from vp_jax.training.batching import train_batch
+from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.training.evaluation import Evaluate, make_evaluate
+from vp_jax.training.metrics import Metrics
+from vp_jax.training.setup import Experiment
+from vp_jax.training.sharding import by_example, make_mesh, put, replicated
+from vp_jax.training.step import State
+from vp_jax.training.workdir import CHECKPOINTS
+
+STEPS_IN_FLIGHT = 2
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a run knows of itself, beside its state; saved with every checkpoint.
+
+    Attributes:
+      best_step: of the best evaluation so far, -1 before the first.
+      best: its metrics.
+      stale: evaluations since then.
+      zero_shot: accuracy without a prompt on the split that is selected on.
+      done: whether training is over.
+      train_seconds, train_images: of steady training, the first step of a start left out.
+      wall_seconds: of all starts together.
+    """
+
+    best_step: int = -1
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    stale: int = 0
+    zero_shot: float = 0.0
+    done: bool = False
+    train_seconds: float = 0.0
+    train_images: int = 0
+    wall_seconds: float = 0.0
+
+    def record(self, step: int, metrics: dict[str, float]) -> None:
+        """Takes note of an evaluation; the earliest of equals is the best."""
+        if self.best_step < 0 or metrics["accuracy"] > self.best["accuracy"]:
+            self.best_step, self.best, self.stale = step, metrics, 0
+        else:
+            self.stale += 1
+
+
+@dataclasses.dataclass
+class Outcome:
+    """The end of training: parameters of the best and the last step, and the run's progress."""
+
+    best: dict[str, Any]
+    last: State
+    progress: Progress
+    evaluate: Evaluate
+    frozen: dict[str, Any]
+
+
+def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep:
+    """The jitted step: state donated, batch split over the mesh, everything else replicated."""
+    everywhere = replicated(mesh)
+    return jax.jit(
+        step_lib.make_train_step(experiment.forward, experiment.optimizer),
+        in_shardings=(everywhere, everywhere, by_example(mesh)),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+
+
+class Loop:
+    """One start of a run, fresh or resumed."""
+
+    def __init__(self, experiment: Experiment, workdir: pathlib.Path):
+        self.started = time.monotonic()
+        self.experiment = experiment
+        self.config: ConfigDict = experiment.config
+        self.mesh = make_mesh()
+        self.everywhere = replicated(self.mesh)
+        self.frozen = put(experiment.frozen, self.everywhere)
+        self.evaluate = make_evaluate(
+            experiment.forward, experiment.key, self.config.batch_size, self.mesh
+        )
+        self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
+        self.workdir = workdir
+        fresh = step_lib.init_state(experiment.tuned, experiment.optimizer, experiment.key)
+        found = self.checkpoints.restore_latest(fresh, experiment.identity)
+        self.progress = Progress()
+        if found is not None:
+            fresh, meta = found
+            self.progress = Progress(**meta["progress"])
+        self.wall_before = self.progress.wall_seconds
+        self.state: State = put(fresh, self.everywhere)
+        self.step = int(fresh.step)
+        if found is not None:
+            print(f"going on from step {self.step} of {experiment.total_steps}", file=sys.stderr)
+
+    def run(self) -> Outcome:
+        """Trains to the end.
+
+        Raises:
+          UserError: the prompt gets no gradient, the loss is not finite, or the disk is full.
+          Interrupted: by a signal; the state has been saved.
+        """
+        metrics = Metrics(self.workdir, self.step)
+        try:
+            if self.step == 0 and len(self._selection):
+                self.progress.zero_shot = self.evaluate(self.frozen, self._selection).accuracy
+            if not self.progress.done:
+                with INTERRUPTS.deferred():
+                    self._train(metrics)
+            self.checkpoints.wait()
+        finally:
+            metrics.close()
+        return self._outcome()
+
+    @property
+    def _selection(self):
+        return getattr(self.experiment.task, self.config.select_on)
+
+    def _train(self, metrics: Metrics) -> None:
+        experiment, config = self.experiment, self.config
+        train_step = compile_train_step(experiment, self.mesh)
+        split, batch_size = experiment.task.train, config.batch_size
+        in_flight: collections.deque[jax.Array] = collections.deque()
+        first_of_start = self.step
+        clock = time.monotonic()
+        shown: dict[str, str] = {}
+        with tqdm.tqdm(
+            total=config.epochs * len(split),
+            initial=self._images_seen(),
+            desc="training",
+            unit=" images",
+            unit_scale=True,
+        ) as bar:
+            while self.step < experiment.total_steps and not self.progress.done:
+                batch, examples = train_batch(split, self.step, batch_size, config.seed, self.mesh)
+                self.state, out = train_step(self.state, self.frozen, batch)
+                self.step += 1
+                in_flight.append(out["loss"])
+                if len(in_flight) > STEPS_IN_FLIGHT:
+                    in_flight.popleft().block_until_ready()
+                if self.step == 1:
+                    self._check_gradient(float(out["grad_norm"]))
+                if self.step - first_of_start == 1:
+                    out["loss"].block_until_ready()
+                    clock = time.monotonic()
+                else:
+                    self.progress.train_images += examples
+                bar.update(examples)
+
+                epoch, position = divmod(self.step, experiment.steps_per_epoch)
+                last = self.step == experiment.total_steps
+                evaluates = position == 0 and (epoch % config.eval_every_epochs == 0 or last)
+                if position % config.log_every_steps == 0:
+                    row = self._log(metrics, out)
+                    shown.update(
+                        loss=f"{row['train/loss']:.3f}", accuracy=f"{row['train/accuracy']:.1%}"
+                    )
+                    bar.set_postfix(shown, refresh=False)
+                stops = INTERRUPTS.received is not None
+                if evaluates or stops or self._is_checkpoint_step():
+                    out["loss"].block_until_ready()
+                    self.progress.train_seconds += time.monotonic() - clock
+                    if evaluates:
+                        self._evaluate(metrics, last)
+                        shown["val" if config.select_on == "val" else "test"] = (
+                            f"{self.progress.best['accuracy']:.1%}"
+                        )
+                    self._check_finite()
+                    self._save()
+                    clock = time.monotonic()
+                if stops and not self.progress.done:
+                    self.checkpoints.wait()
+                    bar.close()
+                    print(
+                        f"saved step {self.step} of {experiment.total_steps} in {self.workdir}",
+                        file=sys.stderr,
+                    )
+                    raise Interrupted(INTERRUPTS.received)
+
+    def _images_seen(self) -> int:
+        epoch, position = divmod(self.step, self.experiment.steps_per_epoch)
+        return epoch * len(self.experiment.task.train) + position * self.config.batch_size
+
+    def _is_checkpoint_step(self) -> bool:
+        every = self.config.checkpoint_every_steps
+        return every > 0 and self.step % every == 0
+
+    def _log(self, metrics: Metrics, out: step_lib.StepMetrics) -> dict[str, float]:
+        totals = step_lib.means(self.state.sums)
+        self._check_finite()
+        row = {
+            "epoch": self.step / self.experiment.steps_per_epoch,
+            "train/loss": totals["loss"],
+            "train/accuracy": totals["accuracy"],
+            "train/grad_norm": float(out["grad_norm"]),
+            "learning_rate": float(self.experiment.schedule(self.step - 1)),
+        }
+        metrics.write(self.step, row)
+        self.state = self.state._replace(sums=put(step_lib.zero_sums(), self.everywhere))
+        return row
+
+    def _evaluate(self, metrics: Metrics, last: bool) -> None:
+        name, progress = self.config.select_on, self.progress
+        evaluation = self.evaluate({**self.frozen, **self.state.tuned}, self._selection)
+        result = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+        metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
+        progress.record(self.step, result)
+        patience = self.config.patience
+        progress.done = last or (patience > 0 and progress.stale >= patience)
+
+    def _save(self) -> None:
+        experiment, progress = self.experiment, self.progress
+        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
+        epoch, position = divmod(self.step, experiment.steps_per_epoch)
+        meta = {
+            "identity": experiment.identity,
+            "progress": dataclasses.asdict(progress),
+            "data_position": {"seed": self.config.seed, "epoch": epoch, "batch": position},
+        }
+        self.checkpoints.save(self.state, meta, progress.best_step)
+
+    def _check_gradient(self, norm: float) -> None:
+        if norm == 0:
+            raise UserError(
+                "the gradient with respect to the prompt is exactly zero at the first step, so "
+                "nothing can be learned: the backbone or the head gives the same output for every "
+                f"image. Check the weights of {self.config.backbone.name} "
+                "(--config.backbone.weights): a head of zeros does this"
+            )
+
+    def _check_finite(self) -> None:
+        failed = int(self.state.failed_step)
+        if failed >= 0:
+            raise UserError(
+                f"the loss is not finite at step {failed}; checkpoints up to the one before it are "
+                f"kept in {self.workdir}. Lower --config.optimizer.learning_rate "
+                f"({self.config.optimizer.learning_rate}) or lengthen "
+                f"--config.schedule.warmup_steps ({self.config.schedule.warmup_steps}) in another "
+                "--workdir"
+            )
+
+    def _outcome(self) -> Outcome:
+        progress = self.progress
+        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
+        best = self.state.tuned
+        if progress.best_step not in (-1, self.step):
+            best = put(
+                self.checkpoints.restore(progress.best_step, self.state).tuned, self.everywhere
+            )
+        self.checkpoints.close()
+        return Outcome(best, self.state, progress, self.evaluate, self.frozen)

@@ -1,0 +1,60 @@
+"""Metrics of a run: JSON lines and TensorBoard event files, both cut back when a run resumes."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from vp_jax.training.workdir import METRICS, TENSORBOARD
+
+
+def read_metrics(workdir: pathlib.Path, up_to_step: int | None = None) -> list[dict[str, Any]]:
+    """The rows written so far; a last line that was cut off by a kill is left out.
+
+    Args:
+      workdir: the run's folder.
+      up_to_step: leave out rows of later steps.
+    """
+    path = workdir / METRICS
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if up_to_step is None or row["step"] <= up_to_step:
+            rows.append(row)
+    return rows
+
+
+class Metrics:
+    """Writes rows of metrics, one a step, to `metrics.jsonl` and to TensorBoard.
+
+    Rows of steps after `step`, where the run goes on, are of work that was lost; they are removed.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int):
+        from tensorboardX import SummaryWriter
+
+        rows = read_metrics(workdir, up_to_step=step)
+        path = workdir / METRICS
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        partial.replace(path)
+        self._file = path.open("a")
+        self._board = SummaryWriter(
+            str(workdir / TENSORBOARD), purge_step=step + 1 if step else None
+        )
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Writes one row; `values` maps names such as `train/loss` to numbers."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Writes out what is buffered."""
+        self._file.close()
+        self._board.close()

@@ -1,0 +1,69 @@
+"""Any optimiser of optax by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from vp_jax.errors import UserError, unknown
+
+NEED_THE_LOSS = ("lbfgs", "polyak_sgd")  # their update takes the loss as a further argument
+
+
+def _optimizers() -> dict[str, Any]:
+    found = {}
+    for name, function in vars(optax).items():
+        if not inspect.isfunction(function) or name in NEED_THE_LOSS:
+            continue
+        if "learning_rate" in inspect.signature(function).parameters:
+            found[name] = function
+    return found
+
+
+def by_name(
+    name: str,
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    settings: Mapping[str, Any] | None = None,
+) -> optax.GradientTransformation:
+    """An optax optimiser.
+
+    Args:
+      name: of a function of optax that takes a `learning_rate`, such as `sgd`, `adam`, `lion`.
+      learning_rate: a number or a schedule.
+      momentum: of `sgd`; other optimisers take theirs from `settings`.
+      weight_decay: added to the gradient times the parameters (L2), or handed to the optimiser
+        where it has a `weight_decay` of its own (decoupled, as in `adamw`).
+      settings: further arguments of the optimiser.
+
+    Raises:
+      UserError: unknown optimiser or setting, or a setting it refuses.
+    """
+    optimizers = _optimizers()
+    if name not in optimizers:
+        raise unknown("optimizer", name, sorted(optimizers))
+    function = optimizers[name]
+    parameters = inspect.signature(function).parameters
+    arguments = dict(settings or {})
+    for key in arguments:
+        if key not in parameters:
+            raise unknown(f"setting of the optimizer {name}", key, parameters)
+    if name == "sgd":
+        arguments.setdefault("momentum", momentum or None)
+    before = optax.identity()
+    if weight_decay and "weight_decay" in parameters:
+        arguments.setdefault("weight_decay", weight_decay)
+    elif weight_decay:
+        before = optax.add_decayed_weights(weight_decay)
+    try:
+        return optax.chain(before, function(learning_rate, **arguments))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"the optimizer {name} refuses its settings {arguments}: {error}; "
+            "correct --config.optimizer.settings"
+        ) from error

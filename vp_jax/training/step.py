@@ -1,0 +1,137 @@
+"""The train step and the evaluation step: pure functions of state, frozen parts and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vp_jax.training.forward import Forward, Parts
+
+
+class Batch(NamedTuple):
+    """Examples of one step; rows whose mask is False count for nothing.
+
+    Attributes:
+      image: `[B, h, w, 3]`, uint8.
+      label: `[B]`, int32.
+      mask: `[B]`, bool.
+    """
+
+    image: jax.Array
+    label: jax.Array
+    mask: jax.Array
+
+
+class Sums(NamedTuple):
+    """Totals over examples, float32 scalars; means are taken from them when they are read."""
+
+    loss: jax.Array
+    correct: jax.Array
+    count: jax.Array
+
+
+class State(NamedTuple):
+    """All that training changes.
+
+    Attributes:
+      step: number of updates made, int32.
+      tuned: parameters of the parts that train, by part.
+      opt_state: of the optax optimiser.
+      key: data of the random key of the run, uint32; constant, the step is folded into it.
+      sums: totals since they were last read and reset.
+      failed_step: first step whose loss was not finite, or -1.
+    """
+
+    step: jax.Array
+    tuned: Parts
+    opt_state: optax.OptState
+    key: jax.Array
+    sums: Sums
+    failed_step: jax.Array
+
+
+StepMetrics = dict[str, jax.Array]
+TrainStep = Callable[[State, Parts, Batch], tuple[State, StepMetrics]]
+EvalStep = Callable[[Parts, jax.Array, Batch], tuple[Sums, jax.Array]]
+
+
+def zero_sums() -> Sums:
+    """Totals over no example."""
+    return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
+
+
+def init_state(tuned: Parts, optimizer: optax.GradientTransformation, key: jax.Array) -> State:
+    """The state before the first step; `key` is a typed key, `jax.random.key(seed)`."""
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        tuned=tuned,
+        opt_state=optimizer.init(tuned),
+        key=jax.random.key_data(key),
+        sums=zero_sums(),
+        failed_step=jnp.full((), -1, jnp.int32),
+    )
+
+
+def batch_sums(logits: jax.Array, batch: Batch) -> Sums:
+    """Cross-entropy (nats), right answers and examples, each summed over the unmasked rows."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.label)
+    right = logits.argmax(axis=-1) == batch.label
+    return Sums(
+        loss=jnp.sum(jnp.where(batch.mask, losses, 0.0)),
+        correct=jnp.sum(jnp.where(batch.mask, right, False).astype(jnp.float32)),
+        count=jnp.sum(batch.mask.astype(jnp.float32)),
+    )
+
+
+def make_train_step(forward: Forward, optimizer: optax.GradientTransformation) -> TrainStep:
+    """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
+
+    The loss is the mean cross-entropy over the unmasked rows, differentiated with respect to
+    `state.tuned` alone; `frozen` holds the parameters of all other parts and is an argument, not a
+    constant of the program. The metrics are `loss` and `grad_norm` of this step, scalars.
+    """
+
+    def train_step(state: State, frozen: Parts, batch: Batch) -> tuple[State, StepMetrics]:
+        rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+
+        def loss_fn(tuned: Parts) -> tuple[jax.Array, Sums]:
+            logits = forward({**frozen, **tuned}, batch.image, rng=rng)
+            sums = batch_sums(logits, batch)
+            return sums.loss / jnp.maximum(sums.count, 1.0), sums
+
+        (loss, sums), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.tuned)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.tuned)
+        first_failure = (state.failed_step < 0) & ~jnp.isfinite(loss)
+        state = state._replace(
+            step=state.step + 1,
+            tuned=optax.apply_updates(state.tuned, updates),
+            opt_state=opt_state,
+            sums=jax.tree.map(jnp.add, state.sums, sums),
+            failed_step=jnp.where(first_failure, state.step, state.failed_step),
+        )
+        return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+
+    return train_step
+
+
+def make_eval_step(forward: Forward) -> EvalStep:
+    """A pure `eval_step(parts, key, batch) -> (sums, predictions)`.
+
+    The key places random patches; predictions are the most likely classes, int `[B]`.
+    """
+
+    def eval_step(parts: Parts, key: jax.Array, batch: Batch) -> tuple[Sums, jax.Array]:
+        logits = forward(parts, batch.image, rng=key)
+        return batch_sums(logits, batch), logits.argmax(axis=-1)
+
+    return eval_step
+
+
+def means(sums: Sums) -> dict[str, Any]:
+    """Mean loss and accuracy as Python floats; brings the totals to the host."""
+    loss, correct, count = (float(x) for x in jax.device_get(sums))
+    return {"loss": loss / max(count, 1.0), "accuracy": correct / max(count, 1.0)}

@@ -1,0 +1,130 @@
+"""The folder of one run: whose it is, and what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vp_jax.errors import UserError
+
+CONFIG = "config.json"
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+TEXT_FEATURES = "text_features.safetensors"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, CHECKPOINTS, TENSORBOARD)
+
+# Where things lie and how often they are saved may change between two starts of one run.
+MAY_CHANGE = (
+    "backbone.weights",
+    "task.data_dir",
+    "task.download",
+    "checkpoint_every_steps",
+)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n")
+    partial.replace(path)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by dotted name; tuples become lists, as they come back from JSON."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and (value or prefix == ""):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = json.loads(json.dumps(value))
+    return flat
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+    """The settings of the run in a folder.
+
+    Raises:
+      UserError: there is no run in it, or its settings cannot be read.
+    """
+    path = workdir / CONFIG
+    try:
+        settings = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"{workdir} holds no run of vp_jax: {CONFIG} is missing; give the --workdir of one"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(tuples(v) for v in value)
+        return {k: tuples(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return ConfigDict(tuples(settings))
+
+
+@contextlib.contextmanager
+def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
+    """Makes the folder this run's, or makes sure that it is, for as long as the context lasts.
+
+    Raises:
+      UserError: the folder is of a run with other settings (all named), is being trained in by
+        another process, or cannot be written.
+    """
+    check_settings(workdir, config)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / ".lock", "w")
+    except OSError as error:
+        raise UserError(
+            f"the workdir {workdir} cannot be written: {error.strerror}; give another --workdir"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"another process is training in {workdir}; wait for it, or give another --workdir"
+            ) from error
+        check_settings(workdir, config)
+        if not (workdir / CONFIG).exists():
+            write_json(workdir / CONFIG, json.loads(config.to_json()))
+        yield
+
+
+def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
+    """Refuses a folder that holds another run.
+
+    Raises:
+      UserError: names every setting that differs, with both values.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"the workdir {workdir} is a file; give another --workdir")
+    if not (workdir / CONFIG).exists():
+        ours = [name for name in OURS if (workdir / name).exists()]
+        if ours:
+            raise UserError(
+                f"{workdir} holds {', '.join(ours)} but no {CONFIG}, so it is unclear whose they "
+                "are; give another --workdir"
+            )
+        return
+    there, here = flatten(read_config(workdir).to_dict()), flatten(config.to_dict())
+    differing = [
+        f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+        for name in sorted(there.keys() | here.keys())
+        if name not in MAY_CHANGE and there.get(name) != here.get(name)
+    ]
+    if differing:
+        raise UserError(
+            f"the workdir {workdir} belongs to another run: {'; '.join(differing)}. Give another "
+            "--workdir, or the settings of that run to go on with it"
+        )
