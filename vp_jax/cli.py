@@ -1,0 +1,148 @@
+"""What the command lines share: flags and configs, errors in one sentence, exit statuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vp_jax.errors import UserError, unknown
+from vp_jax.interrupts import INTERRUPTS, Interrupted
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+STATUS_USER_ERROR = 2
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake."""
+    INTERRUPTS.install()
+    try:
+        main(sys.argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(STATUS_USER_ERROR)
+    except Interrupted as signal:
+        print(f"\nstopped by {signal}; the same command goes on from the last checkpoint")
+    except OSError as error:
+        from vp_jax.training.checkpoints import is_disk_full
+
+        if not is_disk_full(error):
+            raise
+        where = error.filename or "the workdir"
+        print(
+            f"error: the disk is full: {where} could not be written; the last good checkpoint is "
+            "kept. Free some space and run the same command again",
+            file=sys.stderr,
+        )
+        sys.exit(STATUS_USER_ERROR)
+
+
+def load_config(path: str) -> ConfigDict:
+    """The config that a file's `get_config()` returns.
+
+    Raises:
+      UserError: no such file, or it fails, or it has no `get_config`.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
+        valid = [str(f) for f in folder.glob("*.py")]
+        raise unknown("config file", path, valid)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None:
+        raise UserError(f"the config {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the config {path} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    return config.lock()
+
+
+def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
+    """Reads `--config=FILE` and its `--config.NAME=VALUE` overrides from the absl flags.
+
+    The flag `config` must have been defined by `ml_collections.config_flags`.
+
+    Returns:
+      The config and the file's name without its ending.
+    """
+    from absl import flags
+
+    files = [m.group(1) for a in argv if (m := re.fullmatch(r"--?config=(.*)", a))]
+    files += [b for a, b in zip(argv, argv[1:], strict=False) if a in ("--config", "-config")]
+    if files:
+        check_overrides(load_config(files[-1]), argv)
+    parse_flags(argv, settings_help())
+    if not files:
+        raise UserError(
+            "no config given: add --config=configs/quickstart.py or another of configs/"
+        )
+    return flags.FLAGS.config, pathlib.Path(files[-1]).stem
+
+
+def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
+    """Parses the absl flags; `--help` prints the program's docstring, its flags and `more_help`.
+
+    Raises:
+      UserError: an unknown flag, a value of the wrong type, or an argument that is no flag.
+    """
+    from absl import app, flags
+
+    if any(a in ("--help", "-help", "-h", "-?", "--helpshort") for a in argv):
+        print(sys.modules["__main__"].__doc__)
+        print(flags.FLAGS.main_module_help())
+        print(more_help)
+        sys.exit(0)
+    app.define_help_flags()
+    try:
+        rest = flags.FLAGS(list(argv))
+    except flags.Error as error:
+        raise UserError(f"{error}") from error
+    if len(rest) > 1:
+        raise UserError(f"unknown argument {rest[1]!r}; settings are given as --config.NAME=VALUE")
+
+
+def settings_help() -> str:
+    """All settings with their defaults and meanings, a line each, from the source of `config`."""
+    from vp_jax import config
+
+    lines = ["settings, each also as --config.NAME=VALUE, with the defaults:", ""]
+    for line in inspect.getsource(config.default).splitlines():
+        match = re.fullmatch(r"    config\.(\S+) = (.+?)(?:  # (.*))?", line)
+        if match and (match.group(2) != "ConfigDict()" or match.group(3)):
+            name, value, meaning = match.groups()
+            value = {"placeholder(str)": "None", "ConfigDict()": "{}"}.get(value, value)
+            lines.append(f"  {name:28} {value:28} {meaning or ''}".rstrip())
+    return "\n".join(lines)
+
+
+def check_overrides(config: ConfigDict, argv: Sequence[str]) -> None:
+    """Refuses `--config.NAME` where the config has no such setting, with the nearest names."""
+    valid = setting_names(config)
+    for argument in argv[1:]:
+        match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if match and match.group(1) not in valid:
+            raise unknown("setting", match.group(1), valid)
+
+
+def setting_names(config: ConfigDict, prefix: str = "") -> list[str]:
+    """The dotted names of all settings that hold a value."""
+    names = []
+    for key, value in config.items():
+        if hasattr(value, "items") and len(value):
+            names += setting_names(value, f"{prefix}{key}.")
+        else:
+            names.append(prefix + key)
+    return names

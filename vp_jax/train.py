@@ -1,0 +1,37 @@
+"""Learns a visual prompt for a frozen model.
+
+    python -m vp_jax.train --config=configs/quickstart.py
+    python -m vp_jax.train --config=configs/clip_pad.py --workdir=runs/pad30 --config.seed=1
+
+Everything is written to --workdir. The same command goes on after any interruption. Every setting
+of the config (vp_jax/config.py lists them with their meaning) can be given on the command line:
+--config.task.name=svhn_cropped --config.prompt.size=10 --config.tune=prompt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from vp_jax import cli
+
+config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE overrides")
+flags.DEFINE_string("workdir", None, "folder of this run (default: runs/ and the config's name)")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parses the flags, trains, prints the summary."""
+    config, name = cli.parse_config(argv)
+    workdir = flags.FLAGS.workdir or f"runs/{name}"
+
+    from vp_jax.report.summary import training_summary
+    from vp_jax.runs import train
+
+    result = train(config, workdir)
+    print(training_summary(result, workdir))
+
+
+if __name__ == "__main__":
+    cli.run(main)
