@@ -19,6 +19,11 @@ os.environ |= {
 REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items):
+    """Slow tests run last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def datasets(tmp_path_factory):
     """Generated datasets go to a folder of the session."""

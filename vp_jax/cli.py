@@ -75,6 +75,8 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
 
     The flag `config` must have been defined by `ml_collections.config_flags`.
 
+    `--config.tune=prompt,head` is as good as `--config.tune="('prompt', 'head')"`.
+
     Returns:
       The config and the file's name without its ending.
     """
@@ -89,7 +91,9 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
         raise UserError(
             "no config given: add --config=configs/quickstart.py or another of configs/"
         )
-    return flags.FLAGS.config, pathlib.Path(files[-1]).stem
+    config = flags.FLAGS.config
+    config.tune = tuple(part for text in config.tune for part in text.split(",") if part)
+    return config, pathlib.Path(files[-1]).stem
 
 
 def parse_flags(argv: Sequence[str], more_help: str = "") -> None:

@@ -32,13 +32,13 @@ def default() -> ConfigDict:
 
     config.head = ConfigDict()
     config.head.name = "text"
-    config.head.templates = ("This is a photo of a {}",)  # several average their features
+    config.head.templates = ("This is a photo of a {}",)  # several average: "('{}', 'a {}')"
 
     config.task = ConfigDict()
     config.task.name = "cifar100"
     config.task.data_dir = placeholder(str)  # of tfds; None: its default
     config.task.download = True  # prepare the data when they are missing (needs TensorFlow)
-    config.task.class_names = ()  # instead of the dataset's: names, or a file with one a line
+    config.task.class_names = ()  # instead of the dataset's: "('a', 'b')", or a .txt file, one a line
     config.task.val_fraction = 0.1  # of the training data, stratified, held out to select by
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
 

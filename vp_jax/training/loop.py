@@ -146,6 +146,7 @@ class Loop:
             desc="training",
             unit=" images",
             unit_scale=True,
+            mininterval=0.2 if sys.stderr.isatty() else 30,
         ) as bar:
             while self.step < experiment.total_steps and not self.progress.done:
                 batch, examples = train_batch(split, self.step, batch_size, config.seed, self.mesh)

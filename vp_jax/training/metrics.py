@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from vp_jax.training.event_file import EventFile
 from vp_jax.training.workdir import METRICS, TENSORBOARD
 
 
@@ -35,26 +36,31 @@ class Metrics:
     """
 
     def __init__(self, workdir: pathlib.Path, step: int):
-        from tensorboardX import SummaryWriter
-
         rows = read_metrics(workdir, up_to_step=step)
         path = workdir / METRICS
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
         partial.replace(path)
         self._file = path.open("a")
-        self._board = SummaryWriter(
-            str(workdir / TENSORBOARD), purge_step=step + 1 if step else None
-        )
+        self._board = EventFile(workdir / TENSORBOARD, purge_step=step + 1 if step else None)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Writes one row; `values` maps names such as `train/loss` to numbers."""
+        """Writes one row; `values` maps names such as `train/loss` to numbers.
+
+        Raises:
+          OSError: there is no space for it.
+        """
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        self._board.add(step, values)
 
     def close(self) -> None:
-        """Writes out what is buffered."""
-        self._file.close()
-        self._board.close()
+        """Writes out what is buffered.
+
+        Raises:
+          OSError: there is no space for it; both files are closed all the same.
+        """
+        try:
+            self._file.close()
+        finally:
+            self._board.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -106,10 +107,10 @@ def check(config: ConfigDict) -> None:
             "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
-    if config.optimizer.learning_rate <= 0:
+    if not 0 < config.optimizer.learning_rate < math.inf:
         raise UserError(
             f"config.optimizer.learning_rate is {config.optimizer.learning_rate}; "
-            "it must be positive"
+            "it must be positive and finite"
         )
     make_optimizer(config, total_steps=1)
     make_prompt(config)

@@ -1,0 +1,314 @@
+"""The command lines as users call them: interruptions, mistakes and what is left behind."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from vp_jax import backbones, config
+from vp_jax.training.checkpoints import Checkpoints, to_arrays
+from vp_jax.training.setup import make_optimizer, make_prompt
+from vp_jax.training.step import init_state
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGED = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
+TRAIN = ("-m", "vp_jax.train", "--config=configs/quickstart.py")
+SHORT = ("--config.epochs=3", "--config.schedule.warmup_steps=5", "--config.log_every_steps=7")
+OFTEN = "--config.checkpoint_every_steps=3"
+STEPS = 3 * 19
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()[-3000:]
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.002)
+
+
+def saved_steps(folder):
+    return sorted(int(p.name) for p in (folder / "checkpoints").glob("*") if p.name.isdigit())
+
+
+def final_arrays(folder):
+    """All arrays of the last checkpoint: prompt, momentum, step, random state."""
+    settings = config.default()
+    settings.prompt.size = 4
+    import jax
+
+    prompt = make_prompt(settings).init(jax.random.key(0), (32, 32, 3))
+    fresh = init_state({"prompt": prompt}, make_optimizer(settings, 1)[0], jax.random.key(0))
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state = checkpoints.restore(STEPS, fresh)
+    checkpoints.close()
+    return to_arrays(state)
+
+
+def without_times(folder):
+    result = json.loads((folder / "result.json").read_text())
+    return {k: v for k, v in result.items() if k not in ("images_per_second", "wall_seconds")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("commands") / "uninterrupted"
+    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    return folder, out, err
+
+
+@pytest.mark.slow
+def test_the_terminal_shows_progress_and_a_table(uninterrupted):
+    folder, out, err = uninterrupted
+    for word in ("images/s", "loss=", "accuracy=", "val="):
+        assert word in err
+    for word in ("zero-shot test accuracy", "test accuracy with prompt", "gain", str(folder)):
+        assert word in out
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted, tmp_path):
+    whole, *_ = uninterrupted
+    folder = tmp_path / "run"
+    command = (*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    metrics = folder / "metrics.jsonl"
+
+    def is_saving():
+        return any("tmp" in p.name for p in (folder / "checkpoints").glob("*"))
+
+    def has_rows(number):
+        return lambda: metrics.exists() and metrics.read_text().count("\n") >= number
+
+    moments = (
+        lambda: (folder / "config.json").exists(),  # before the first step
+        lambda: len(saved_steps(folder)) >= 1 and is_saving(),  # while a checkpoint is written
+        has_rows(7),  # right after a row of metrics
+        lambda: STEPS in saved_steps(folder),  # when training is over, before the test
+    )
+    for reached in moments:
+        process = start(*command)
+        wait_for(reached, process)
+        process.kill()
+        process.communicate()
+        assert not (folder / "result.json").exists()
+    process = start(*command)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    assert f"going on from step {STEPS} of {STEPS}" in err
+
+    assert without_times(folder) == without_times(whole)
+    assert metrics.read_text() == (whole / "metrics.jsonl").read_text()
+    one, two = final_arrays(whole), final_arrays(folder)
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number):
+    folder = tmp_path / "run"
+    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    metrics = folder / "metrics.jsonl"
+    wait_for(lambda: metrics.exists() and "train/loss" in metrics.read_text(), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err[-3000:]
+    assert "Traceback" not in err
+    assert "stopped by SIG" in out and "same command goes on" in out
+    step = saved_steps(folder)[-1]
+    assert f"saved step {step} of {STEPS}" in err
+
+    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0 and f"going on from step {step}" in err
+    assert without_times(folder) == without_times(uninterrupted[0])
+
+
+@pytest.mark.slow
+def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    wait_for(lambda: len(saved_steps(folder)) >= 3, process)
+    process.kill()
+    process.communicate()
+    newest = saved_steps(folder)[-1]
+    for file in (folder / "checkpoints" / str(newest) / "state").rglob("d/*"):
+        file.write_bytes(file.read_bytes()[:-9])
+    process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    assert f"checkpoint {newest} in" in err and "damaged" in err
+    assert without_times(folder) == without_times(uninterrupted[0])
+
+
+@pytest.mark.slow
+def test_evaluate_prints_both_accuracies(uninterrupted, python):
+    folder, *_ = uninterrupted
+    result = without_times(folder)
+    done = python("-m", "vp_jax.evaluate", f"--workdir={folder}", check=True)
+    assert f"{100 * result['zero_shot_test_accuracy']:.1f} %" in done.stdout
+    assert f"{100 * result['test_accuracy']:.1f} %" in done.stdout
+    assert "zero-shot (TP)" in done.stdout and "visual prompt (VP)" in done.stdout
+
+
+@pytest.mark.slow
+def test_eight_devices_reach_what_one_reaches(uninterrupted, python, tmp_path):
+    one, *_ = uninterrupted
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    python(*TRAIN, *SHORT, f"--workdir={tmp_path / 'run'}", env=flags, check=True)
+    a, b = final_arrays(one), final_arrays(tmp_path / "run")
+    for name, array in a.items():
+        if name.startswith("tuned"):
+            np.testing.assert_allclose(b[name], array, atol=1e-3, err_msg=name)
+    first, second = without_times(one), without_times(tmp_path / "run")
+    assert second["test_examples"] == first["test_examples"] == 500
+    assert second["test_accuracy"] == pytest.approx(first["test_accuracy"], abs=0.004)
+
+
+def broken_weights(folder, kind):
+    """A copy of the packaged weights with something wrong."""
+    folder.mkdir()
+    shutil.copy(PACKAGED / "tokenizer.json", folder)
+    file = folder / "model.safetensors"
+    whole = (PACKAGED / "model.safetensors").read_bytes()
+    tensors = safetensors.numpy.load(whole)
+    if kind == "truncated":
+        file.write_bytes(whole[: len(whole) // 2])
+        return folder
+    if kind == "nan":
+        tensors["visual.proj"][3, 4] = np.nan
+    if kind == "missing":
+        del tensors["visual.ln_post.weight"], tensors["ln_final.bias"]
+    safetensors.numpy.save_file(tensors, file)
+    return folder
+
+
+MISTAKES = {
+    "unknown task": (["--config.task.name=digitz"], ["unknown task 'digitz'", "'digits'"]),
+    "unknown backbone": (["--config.backbone.name=clip_tinny"], ["'clip_tinny'", "'clip_tiny'"]),
+    "unknown prompt": (["--config.prompt.name=padd"], ["unknown prompt 'padd'", "'pad'"]),
+    "unknown setting": (["--config.promt.size=3"], ["setting 'promt.size'", "'prompt.size'"]),
+    "unknown part": (["--config.tune=prompt,hed"], ["part", "'hed'"]),
+    "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
+    "stray argument": (["train"], ["'train'", "--config.NAME=VALUE"]),
+    "wrong type": (["--config.prompt.size=big"], ["--config.prompt.size=big"]),
+    "too large": (["--config.prompt.size=17"], ["size=17", "height 32", "largest", "16"]),
+    "class count": (["--config.task.class_names=('a','b')"], ["10 classes", "2 class names"]),
+    "class names file": (["--config.task.class_names=/no/names.txt"], ["/no/names.txt"]),
+    "no weights": (["--config.backbone.weights=/no/weights"], ["/no/weights", "Weights are a"]),
+    "no weights of the hub": (
+        ["--config.backbone.name=clip_vit_b32", "--config.prompt.size=30"],
+        ["open_clip_model.safetensors", "hf download", "--config.backbone.weights="],
+    ),
+    "no data": (
+        ["--config.task.name=cifar100"],
+        ["'cifar100'", "download_and_prepare", "--config.task.data_dir="],
+    ),
+    "workdir not writable": (["--workdir=/proc/vp_jax"], ["/proc/vp_jax", "--workdir"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_message_and_status_2(name, python, tmp_path):
+    arguments, words = MISTAKES[name]
+    workdir = [] if any("--workdir" in a for a in arguments) else [f"--workdir={tmp_path / 'run'}"]
+    done = python(*TRAIN, *workdir, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr + done.stdout
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("truncated", ["not a whole safetensors file", "fetch it again"]),
+        ("nan", ["not finite", "visual.proj"]),
+        ("missing", ["2 tensors are missing", "visual.ln_post.weight", "ln_final.bias"]),
+    ],
+)
+def test_broken_weights(kind, words, python, tmp_path):
+    weights = broken_weights(tmp_path / "weights", kind)
+    run = tmp_path / "run"
+    done = python(*TRAIN, f"--workdir={run}", f"--config.backbone.weights={weights}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not run.exists()
+
+
+@pytest.mark.slow
+def test_the_workdir_of_another_run_is_left_alone(uninterrupted, python):
+    folder, *_ = uninterrupted
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    done = python(*TRAIN, *SHORT, f"--workdir={folder}", "--config.seed=7")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "seed is 0 there and 7 here" in done.stderr and str(folder) in done.stderr
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
+    uninterrupted, python, tmp_path
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    run = disk / "run"
+    try:
+        process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={run}")
+        wait_for(lambda: len(saved_steps(run)) >= 2, process)
+        os.kill(process.pid, signal.SIGSTOP)
+        free = os.statvfs(disk)
+        (disk / "ballast").write_bytes(b"x" * (free.f_bavail * free.f_bsize))
+        os.kill(process.pid, signal.SIGCONT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 2, err[-3000:]
+        assert "the disk is full" in err and "same command again" in err
+        assert "Traceback" not in err
+        kept = saved_steps(run)
+        assert kept
+        (disk / "ballast").unlink()
+        done = python(*TRAIN, *SHORT, OFTEN, f"--workdir={run}")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert f"going on from step {kept[-1]}" in done.stderr
+        assert without_times(run) == without_times(uninterrupted[0])
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["vp_jax.train", "vp_jax.evaluate"])
+def test_help_helps(module, python):
+    done = python("-m", module, "--help", check=True)
+    assert f"python -m {module} --" in done.stdout and "--workdir" in done.stdout
+    if module == "vp_jax.train":
+        assert "prompt.size" in done.stdout and "optimizer.learning_rate" in done.stdout

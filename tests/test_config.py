@@ -1,0 +1,151 @@
+import pathlib
+
+import pytest
+
+from vp_jax import cli, config
+from vp_jax.errors import UserError
+from vp_jax.training import setup, workdir
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def test_the_defaults_are_the_papers():
+    c = config.default()
+    assert (c.backbone.name, c.prompt.name, c.prompt.size) == ("clip_vit_b32", "pad", 30)
+    assert (c.prompt.init, c.prompt.scale, c.prompt.space) == ("normal", 1.0, "normalized")
+    assert (c.task.name, c.batch_size, c.epochs) == ("cifar100", 256, 1000)
+    assert (c.optimizer.name, c.optimizer.learning_rate, c.optimizer.momentum) == ("sgd", 40, 0.9)
+    assert (c.optimizer.weight_decay, c.schedule.warmup_steps) == (0, 1000)
+    assert c.head.templates == ("This is a photo of a {}",)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_is_valid_and_says_how_to_run_it(path):
+    loaded = cli.load_config(str(path))
+    setup.check(loaded)
+    assert f"python -m vp_jax.train --config=configs/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_setting_of_a_config_exists_in_the_defaults(path):
+    """A misspelt name in a config file would otherwise do nothing."""
+    assert set(cli.setting_names(cli.load_config(str(path)))) == set(
+        cli.setting_names(config.default())
+    )
+
+
+def test_help_lists_every_setting_with_its_default():
+    text = cli.settings_help()
+    for name in cli.setting_names(config.default()):
+        assert f"\n  {name} " in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tune": ("promt",)}, r"unknown part.*'promt'.*prompt"),
+        ({"backbone.name": "clip_vit_b23"}, r"did you mean 'clip_vit_b32'"),
+        ({"prompt.name": "padd"}, r"did you mean 'pad'"),
+        ({"prompt.size": 0}, r"at least 1, got 0"),
+        ({"prompt.space": "normalised"}, r"did you mean 'normalized'"),
+        ({"prompt.bounded": True}, r"bounded=True needs space='pixel'"),
+        ({"prompt.top": 3}, r"unknown setting of prompt 'pad'.*'top'"),
+        ({"head.name": "txt"}, r"did you mean 'text'"),
+        ({"head.templates": ("a photo",)}, r"exactly one \{\}"),
+        ({"task.name": "cifar1000"}, r"did you mean 'cifar100'"),
+        ({"task.val_fraction": 1.0}, r"val_fraction is 1.0; it must be in \[0, 1\)"),
+        ({"task.val_fraction": 0.0}, r"nothing to choose the best epoch by"),
+        ({"select_on": "train"}, r"unknown value of config.select_on 'train'"),
+        ({"batch_size": 0}, r"config.batch_size is 0; it must be at least 1"),
+        ({"epochs": 0}, r"config.epochs is 0"),
+        ({"seed": -1}, r"config.seed is -1"),
+        ({"optimizer.name": "sdg"}, r"did you mean 'sgd'"),
+        ({"optimizer.learning_rate": float("nan")}, r"positive and finite"),
+        ({"optimizer.learning_rate": 0.0}, r"positive and finite"),
+        ({"schedule.name": "cosine"}, r"unknown schedule 'cosine'"),
+        ({"schedule.warmup_steps": -1}, r"must be 0 or more"),
+    ],
+    ids=lambda x: ",".join(f"{k}={v}" for k, v in x.items()) if isinstance(x, dict) else "",
+)
+def test_settings_that_cannot_work_are_refused(changes, words):
+    c = config.default()
+    c.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=words):
+        setup.check(c)
+
+
+def test_zero_shot_needs_no_epochs_and_no_validation_split():
+    c = config.default()
+    c.update_from_flattened_dict({"tune": (), "epochs": 0, "task.val_fraction": 0.0})
+    setup.check(c)
+
+
+def test_an_unknown_config_file_names_the_others(tmp_path):
+    (tmp_path / "mine.py").write_text("")
+    with pytest.raises(UserError, match=r"did you mean '.*mine.py'"):
+        cli.load_config(str(tmp_path / "mein.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def get_config(:", "SyntaxError"),
+        ("import nonsense_module", "ModuleNotFoundError"),
+        ("x = 1", "AttributeError.*get_config"),
+    ],
+)
+def test_a_broken_config_file_is_one_sentence(tmp_path, text, words):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError, match=f"cannot be used: {words}"):
+        cli.load_config(str(tmp_path / "mine.py"))
+
+
+def test_settings_survive_being_written_and_read(tmp_path):
+    c = config.default()
+    with workdir.claim(tmp_path, c):
+        pass
+    assert workdir.flatten(workdir.read_config(tmp_path).to_dict()) == workdir.flatten(c.to_dict())
+    assert workdir.read_config(tmp_path).head.templates == c.head.templates
+
+
+def test_a_folder_of_another_run_is_refused_with_both_values(tmp_path):
+    c = config.default()
+    with workdir.claim(tmp_path, c):
+        pass
+    before = (tmp_path / workdir.CONFIG).read_bytes()
+    c.prompt.size, c.seed = 10, 3
+    with pytest.raises(UserError, match=r"prompt.size is 30 there and 10 here; seed is 0 there"):
+        workdir.check_settings(tmp_path, c)
+    assert (tmp_path / workdir.CONFIG).read_bytes() == before
+
+
+def test_where_things_lie_may_change(tmp_path):
+    c = config.default()
+    with workdir.claim(tmp_path, c):
+        pass
+    c.backbone.weights, c.task.data_dir, c.checkpoint_every_steps = "/w", "/d", 7
+    workdir.check_settings(tmp_path, c)
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path):
+    c = config.default()
+    with (
+        workdir.claim(tmp_path, c),
+        pytest.raises(UserError, match="another process is training"),
+        workdir.claim(tmp_path, c),
+    ):
+        pass
+
+
+def test_a_folder_with_a_result_but_no_settings_is_refused(tmp_path):
+    (tmp_path / workdir.RESULT).write_text("{}")
+    with pytest.raises(UserError, match=r"holds result.json but no config.json"):
+        workdir.check_settings(tmp_path, config.default())
+
+
+def test_a_workdir_that_is_a_file_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(UserError, match="is a file"):
+        workdir.check_settings(file, config.default())
+    assert file.read_text() == "precious"

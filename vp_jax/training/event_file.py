@@ -1,0 +1,67 @@
+"""TensorBoard event files, written in this thread, so that a full disk is noticed where it is."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import time
+from collections.abc import Mapping
+
+FLUSH_SECONDS = 10.0
+
+
+class EventFile:
+    """A new event file of scalars in a folder, `events.out.tfevents.*`.
+
+    tensorboardX's own `SummaryWriter` writes from another thread and once more when the interpreter
+    exits, where an error ends in a traceback; its records and protocol buffers are used here.
+    """
+
+    def __init__(self, folder: pathlib.Path, purge_step: int | None = None):
+        """Opens the file.
+
+        Args:
+          folder: made where it is missing; may hold files of earlier starts of the run.
+          purge_step: TensorBoard drops what those files say of this step and later ones.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._records = RecordWriter(str(folder / name))
+        self._flushed = time.monotonic()
+        self._write(file_version="brain.Event:2")
+        if purge_step is not None:
+            self._write(step=purge_step, session_log=SessionLog(status=SessionLog.START))
+
+    def _write(self, **fields) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes named numbers of one step; on disk after `FLUSH_SECONDS` at the next call.
+
+        Raises:
+          OSError: there is no space for them.
+        """
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            self._write(step=step, summary=scalar(name, value))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._records.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Writes out what is buffered.
+
+        Raises:
+          OSError: there is no space for it; the file is closed all the same.
+        """
+        self._records.close()
