@@ -42,6 +42,7 @@ from vp_jax.backbones.clip_sizes import SIZES, ClipSize
 from vp_jax.backbones.weight_table import to_state_dict
 from vp_jax.errors import UserError
 from vp_jax.heads.text import text_head, unit
+from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training import optimizers
 from vp_jax.training.forward import make_forward
@@ -378,6 +379,7 @@ def versions() -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    kept = keep_freed_memory()
     model, batch, classes, rounds = _MODEL.value, _BATCH.value, _CLASSES.value, _ROUNDS.value
     pad, sides = _PAD.value, (1024, 2048, 3072)
     if _TINY.value:
@@ -385,6 +387,8 @@ def main(argv: Sequence[str]) -> None:
     print(
         f"{model}, batch {batch}, {classes} classes, pad {pad}, float32; {versions()}", flush=True
     )
+    if kept:
+        print("Freed memory is kept, as the command lines of vp_jax do on CPUs; for all variants.")
     if os.getloadavg()[0] > 0.5:
         print(f"Other programs are running (load {os.getloadavg()[0]:.1f}): the times will be off.")
     reason = missing_torch()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from vp_jax.errors import UserError, unknown
+from vp_jax.host_memory import keep_freed_memory
 from vp_jax.interrupts import INTERRUPTS, Interrupted
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ STATUS_USER_ERROR = 2
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake."""
     INTERRUPTS.install()
+    keep_freed_memory()
     try:
         main(sys.argv)
     except UserError as error:

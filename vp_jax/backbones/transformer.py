@@ -6,12 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones.layer_norm import LayerNorm
+
 LAYER_NORM_EPSILON = 1e-5  # in both towers of CLIP
 
 
-def layer_norm(name: str, dtype: jnp.dtype | None = None) -> nn.LayerNorm:
-    """CLIP's LayerNorm: epsilon 1e-5, variance computed around the mean."""
-    return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, dtype=dtype, name=name)
+def layer_norm(name: str, dtype: jnp.dtype | None = None) -> LayerNorm:
+    """CLIP's LayerNorm: epsilon 1e-5."""
+    return LayerNorm(LAYER_NORM_EPSILON, dtype=dtype, name=name)
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
