@@ -38,7 +38,7 @@ def default() -> ConfigDict:
     config.task.name = "cifar100"
     config.task.data_dir = placeholder(str)  # of tfds; None: its default
     config.task.download = True  # prepare the data when they are missing (needs TensorFlow)
-    config.task.class_names = ()  # instead of the dataset's: "('a', 'b')", or a .txt file, one a line
+    config.task.class_names = ()  # "('a', 'b')", or a .txt file with one a line, not the dataset's
     config.task.val_fraction = 0.1  # of the training data, stratified, held out to select by
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
 
