@@ -12,7 +12,7 @@ from vp_jax.backbones.tokenizer import END, START, WORD_END, clean, splitter
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int, path: str) -> None:
-    """Learns merges from texts and writes them as a `tokenizer.json`.
+    """Learns merges from texts and writes them as a `tokenizer.json`, the same at every run.
 
     The ids: the 256 byte symbols, their 256 forms at the end of a word, one token a merge, and at
     the top `vocab_size - 2` for start of text and `vocab_size - 1` for end of text. When the texts
@@ -34,8 +34,8 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, path: str) -> None:
     learner = tokenizers.Tokenizer(models.BPE(end_of_word_suffix=WORD_END))
     learner.pre_tokenizer = splitter()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,  # counts only the byte symbols that occur, so never too few merges
-        initial_alphabet=symbols,
+        vocab_size=vocab_size,
+        special_tokens=list(vocab),  # fixes their ids, by which merges of equal count are ordered
         end_of_word_suffix=WORD_END,
         show_progress=False,
     )

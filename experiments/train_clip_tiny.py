@@ -34,10 +34,14 @@ from absl import app, flags
 from PIL import Image
 from tiny_tokenizer import train_tokenizer
 
-import vp_jax.backbones
+from vp_jax.backbones import init_params
 from vp_jax.backbones.clip_sizes import MEAN, SIZES, STD
 from vp_jax.backbones.export import write_openai
+from vp_jax.backbones.loading import PACKAGED
 from vp_jax.backbones.tokenizer import Tokenizer
+from vp_jax.data.preprocess import normalize
+from vp_jax.heads import class_texts
+from vp_jax.heads.text import DEFAULT_TEMPLATE, unit
 
 _DATA = flags.DEFINE_string("data", None, "folder with the two archives", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/clip_tiny", "checkpoints and results go here")
@@ -49,11 +53,10 @@ _SEED = flags.DEFINE_integer("seed", 0, "of the weights, the order and the augme
 _INSTALL = flags.DEFINE_bool("install", False, "copy the result into the package")
 
 SIZE = SIZES["clip_tiny"]
-PACKAGED = pathlib.Path(vp_jax.backbones.__file__).parent / "clip_tiny_weights"
 STEPS_PER_CALL = 20
 SAVE_EVERY = 200
 TRAIN_TEMPLATES = (
-    "This is a photo of a {}",
+    DEFAULT_TEMPLATE,
     "a photo of a {}",
     "a {}",
     "{}",
@@ -70,7 +73,6 @@ TRAIN_TEMPLATES = (
     "the {} in the picture",
     "this is the {}",
 )
-TEST_TEMPLATE = "This is a photo of a {}"
 
 
 def read_archive(path: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -115,18 +117,10 @@ def load_data(workdir: pathlib.Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def class_text(name: str) -> str:
-    return name.lower().replace("_", " ").replace("-", " ")
-
-
 def learning_rate(step: jax.Array) -> jax.Array:
     decay_steps = _DECAY.value * _STEPS.value
     falling = jnp.clip((_STEPS.value - step) / decay_steps, 0.0, 1.0)
     return _RATE.value * jnp.minimum((step + 1) / 300, 1.0) * falling
-
-
-def normalise(images: jax.Array) -> jax.Array:
-    return (images.astype(jnp.float32) / 255 - jnp.array(MEAN)) / jnp.array(STD)
 
 
 def augment(key: jax.Array, images: jax.Array) -> jax.Array:
@@ -142,12 +136,9 @@ def augment(key: jax.Array, images: jax.Array) -> jax.Array:
     return jax.vmap(one)(jax.random.split(key, len(images)), images)
 
 
-def unit(x: jax.Array) -> jax.Array:
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-
-
 def encode_image(params, images: jax.Array) -> jax.Array:
-    return unit(SIZE.image_tower().apply({"params": params["visual"]}, normalise(images)))
+    images = normalize(images.astype(jnp.float32) / 255, MEAN, STD)
+    return unit(SIZE.image_tower().apply({"params": params["visual"]}, images))
 
 
 def encode_text(params, tokens: jax.Array) -> jax.Array:
@@ -165,14 +156,7 @@ def make_optimizer() -> optax.GradientTransformation:
 
 
 def init_state(key: jax.Array):
-    visual, text = jax.random.split(key)
-    images = jnp.zeros((1, SIZE.image_size, SIZE.image_size, 3))
-    tokens = jnp.zeros((1, SIZE.context_length), jnp.int32)
-    params = {
-        "visual": SIZE.image_tower().init(visual, images)["params"],
-        "text": SIZE.text_tower().init(text, tokens)["params"],
-        "logit_scale": jnp.log(1 / 0.07),
-    }
+    params = init_params("clip_tiny", key)
     return {"params": params, "opt": make_optimizer().init(params), "step": jnp.int32(0)}
 
 
@@ -233,7 +217,7 @@ def evaluate(params, data, tokenizer: Tokenizer) -> dict[str, float]:
     names = [str(n) for n in data["names"]]
     result = {}
     for task, classes in (("cifar10", names[:10]), ("tiny_imagenet", names[10:])):
-        tokens = tokenizer([TEST_TEMPLATE.format(class_text(n)) for n in classes])
+        tokens = tokenizer(class_texts(classes, DEFAULT_TEMPLATE))
         result[task] = zero_shot(params, data[f"{task}_images"], data[f"{task}_labels"], tokens)
     return result
 
@@ -245,7 +229,7 @@ def export(params, workdir: pathlib.Path) -> None:
     write_openai(folder / "model.safetensors", "clip_tiny", params)
     shutil.copy(workdir / "tokenizer.json", folder)
     if _INSTALL.value:
-        shutil.copytree(folder, PACKAGED, dirs_exist_ok=True)
+        shutil.copytree(folder, PACKAGED / folder.name, dirs_exist_ok=True)
 
 
 def main(argv) -> None:
@@ -253,13 +237,17 @@ def main(argv) -> None:
     workdir = pathlib.Path(_WORKDIR.value)
     workdir.mkdir(parents=True, exist_ok=True)
     data = load_data(workdir)
-    names = [class_text(str(n)) for n in data["names"]]
-    texts = [t.format(n) for n in names for t in TRAIN_TEMPLATES]
+    names = [str(n) for n in data["names"]]
+    texts = [class_texts(names, t) for t in TRAIN_TEMPLATES]
     tokenizer_file = workdir / "tokenizer.json"
     if not tokenizer_file.exists():
-        train_tokenizer(texts, SIZE.vocab_size, str(tokenizer_file))
+        train_tokenizer(
+            [t for row in zip(*texts, strict=True) for t in row],
+            SIZE.vocab_size,
+            str(tokenizer_file),
+        )
     tokenizer = Tokenizer.from_files(tokenizer_file, SIZE.context_length)
-    tokens = np.stack([tokenizer([t.format(n) for n in names]) for t in TRAIN_TEMPLATES])
+    tokens = np.stack([tokenizer(row) for row in texts])
     length = 1 + int(tokens.argmax(-1).max())  # what stands behind the end token has no effect
     tokens = jnp.asarray(tokens[..., :length])
     images, labels = jnp.asarray(data["images"]), jnp.asarray(data["labels"])

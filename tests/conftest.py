@@ -1,5 +1,6 @@
 """Tests run on the CPU, offline, and write nothing outside their temporary folders."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -51,3 +52,22 @@ def python(tmp_path):
         return done
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A context that yields a folder on a disk of `size`, such as "160k"."""
+
+    @contextlib.contextmanager
+    def mounted(size):
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("mounting a small disk needs root")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+    return mounted

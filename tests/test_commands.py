@@ -273,17 +273,10 @@ def test_the_workdir_of_another_run_is_left_alone(uninterrupted, python):
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
-    uninterrupted, python, tmp_path
+    uninterrupted, python, small_disk
 ):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    run = disk / "run"
-    try:
+    with small_disk("600k") as disk:
+        run = disk / "run"
         process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={run}")
         wait_for(lambda: len(saved_steps(run)) >= 2, process)
         os.kill(process.pid, signal.SIGSTOP)
@@ -301,8 +294,6 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"going on from step {kept[-1]}" in done.stderr
         assert without_times(run) == without_times(uninterrupted[0])
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones.inputs import check_images
+
 
 def _average_pool(x: jax.Array, stride: int) -> jax.Array:
     return nn.avg_pool(x, (stride, stride), strides=(stride, stride)) if stride > 1 else x
@@ -96,11 +98,7 @@ class ModifiedResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, embed_dim]`."""
-        expected = (self.image_size, self.image_size, 3)
-        if images.shape[1:] != expected:
-            raise ValueError(
-                f"images have shape {images.shape}, the backbone takes [B, *{expected}]"
-            )
+        check_images(images, self.image_size)
         x = nn.relu(_conv(self.width // 2, 3, "conv1", self.dtype, stride=2)(images))
         x = nn.relu(_conv(self.width // 2, 3, "conv2", self.dtype)(x))
         x = nn.relu(_conv(self.width, 3, "conv3", self.dtype)(x))

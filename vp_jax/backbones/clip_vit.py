@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones.inputs import check_images
 from vp_jax.backbones.transformer import Block, layer_norm
 
 
@@ -50,11 +51,7 @@ class VisionTransformer(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, embed_dim]`."""
-        expected = (self.image_size, self.image_size, 3)
-        if images.shape[1:] != expected:
-            raise ValueError(
-                f"images have shape {images.shape}, the backbone takes [B, *{expected}]"
-            )
+        check_images(images, self.image_size)
         normal = nn.initializers.normal(self.width**-0.5)
         x = patches(images, self.patch_size)
         x = nn.Dense(self.width, use_bias=False, dtype=self.dtype, name="patch_embedding")(x)
