@@ -180,7 +180,7 @@ def test_eight_devices_reach_what_one_reaches(uninterrupted, python, tmp_path):
     a, b = final_arrays(one), final_arrays(tmp_path / "run")
     for name, array in a.items():
         if name.startswith("tuned"):
-            np.testing.assert_allclose(b[name], array, atol=1e-3, err_msg=name)
+            np.testing.assert_allclose(b[name], array, atol=1e-5, err_msg=name)
     first, second = without_times(one), without_times(tmp_path / "run")
     assert second["test_examples"] == first["test_examples"] == 500
     assert second["test_accuracy"] == pytest.approx(first["test_accuracy"], abs=0.004)

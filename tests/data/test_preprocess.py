@@ -17,7 +17,6 @@ from vp_jax.data import preprocess as pp
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
 
-ROOT = pathlib.Path(__file__).parents[2]
 PIL_METHODS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 RULES = [
     ResizeRule(224),
@@ -116,7 +115,7 @@ def test_bundled_photographs(rule):
 
 
 def test_real_photographs():
-    folder = pathlib.Path(os.environ.get("VP_JAX_DATA", ROOT.parent / "shared" / "data"))
+    folder = pathlib.Path(os.environ.get("VP_JAX_DATA", "data"))
     archive = folder / "imagenette_val500.tar"
     if not archive.exists():
         pytest.skip("no imagenette_val500.tar: name the folder that holds it in VP_JAX_DATA")

@@ -1,0 +1,69 @@
+"""What the README says works."""
+
+import pathlib
+import re
+
+import pytest
+
+from vp_jax import backbones, cli, config
+from vp_jax.data import tasks
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "experiments" / "README.md"]
+
+
+def test_the_python_examples_run():
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(block, names)
+    assert names["prompted"].shape == (8, 224, 224, 3) and names["picture"].shape == (224, 224, 3)
+    assert names["features"].shape == (8, names["clip"].embed_dim) == (8, 192)
+    assert names["text"].shape == (1, 192)
+    assert "69,840 numbers" in README
+
+
+def test_the_two_commands_are_one_line_each():
+    install = re.findall(r"^python3 -m venv \S+ && .*$", README, re.MULTILINE)
+    assert len(install) == 2
+    assert install[0].endswith("-m vp_jax.train --config=configs/quickstart.py")
+    assert install[1].endswith("-m pytest")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_scripts_exist(document):
+    text = document.read_text()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    scripts = re.findall(r"(?:configs|experiments)/\w+\.py", text)
+    assert links or scripts
+    for link in links:
+        if not link.startswith("http"):
+            assert (document.parent / link).exists(), link
+    for script in scripts:
+        assert (ROOT / script).exists(), script
+
+
+def test_settings_names_and_flags_exist():
+    settings = set(cli.setting_names(config.default()))
+    for name in re.findall(r"--config\.([a-z_.]+)", README):
+        assert name in settings, name
+    for name in re.findall(r"`(clip_\w+)`", README):
+        assert name in backbones.names(), name
+    for name in re.findall(r"--config\.task\.name=(\w+)", README):
+        assert name in tasks.names(), name
+
+
+def test_every_backbone_and_task_is_listed():
+    table = README[README.index("## Where weights and data come from") :]
+    listed = set(re.findall(r"`(\w+)`", table))
+    assert set(tasks.names()) <= listed
+    prefixes = ("", "clip_", "clip_vit", "clip")
+    for name in backbones.names():
+        assert any(name.removeprefix(p) in listed for p in prefixes), name
+
+
+def test_nothing_is_left_to_fill_in():
+    for document in DOCUMENTS:
+        assert not re.findall(r"\b[A-Z]+_(?:ROWS|TABLE|SECTION|EQUAL)\b", document.read_text())
