@@ -3,8 +3,14 @@
     python -m vp_jax.train --config=configs/quickstart.py
 
 `clip_tiny` travels with the package and has never seen a digit. A border of 4 pixels around its
-32 x 32 input (1,344 parameters; 56 % of the image stays uncovered) is trained on 1,168 of
-scikit-learn's bundled digits, chosen on 129 held-out ones and tested once on 500 others.
+32 x 32 input (1,344 parameters; 56 % of the image stays uncovered) is trained on 1,167 of
+scikit-learn's bundled digits, the epoch is chosen on 130 held-out ones and tested once on 500
+others. On two CPU cores that takes about 50 seconds and goes from 12.8 % zero-shot to 85.8 %; the
+seeds 1 and 2 reach 84.4 % and 83.0 %.
+
+Bahng et al. 2022 (arXiv 2203.17274) with smaller numbers throughout: the optimiser, its schedule
+and the initial values are theirs. The text is the bare class name, since the names of the digits
+are words that this model has never read, and those texts lie furthest apart.
 """
 
 from vp_jax import config as base
@@ -14,10 +20,11 @@ def get_config():
     """The paper's protocol, scaled down to one minute on two CPU cores."""
     config = base.default()
     config.backbone.name = "clip_tiny"
+    config.head.templates = ("{}",)
     config.task.name = "digits"
     config.prompt.size = 4
-    config.batch_size = 64
-    config.epochs = 30
+    config.batch_size = 16
+    config.epochs = 60
     config.optimizer.learning_rate = 10.0
-    config.schedule.warmup_steps = 30
+    config.schedule.warmup_steps = 73  # one epoch
     return config
