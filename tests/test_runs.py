@@ -17,12 +17,11 @@ QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
 
 
 def quick(**changes):
-    """Two epochs of the quickstart."""
+    """Two epochs of the quickstart, with larger batches."""
     config = cli.load_config(str(QUICKSTART)).copy_and_resolve_references()
     config.unlock()
-    config.update_from_flattened_dict(
-        {"epochs": 2, "schedule.warmup_steps": 5, "checkpoint_every_steps": 4, **changes}
-    )
+    short = {"epochs": 2, "batch_size": 64, "schedule.warmup_steps": 5}
+    config.update_from_flattened_dict({**short, "checkpoint_every_steps": 4, **changes})
     return config.lock()
 
 
