@@ -51,6 +51,7 @@ def test_help_lists_every_setting_with_its_default():
         ({"prompt.bounded": True}, r"bounded=True needs space='pixel'"),
         ({"prompt.top": 3}, r"unknown setting of prompt 'pad'.*'top'"),
         ({"head.name": "txt"}, r"did you mean 'text'"),
+        ({"head.templates": ()}, r"config.head.templates is empty"),
         ({"head.templates": ("a photo",)}, r"exactly one \{\}"),
         ({"task.name": "cifar1000"}, r"did you mean 'cifar100'"),
         ({"task.val_fraction": 1.0}, r"val_fraction is 1.0; it must be in \[0, 1\)"),
@@ -59,6 +60,7 @@ def test_help_lists_every_setting_with_its_default():
         ({"batch_size": 0}, r"config.batch_size is 0; it must be at least 1"),
         ({"epochs": 0}, r"config.epochs is 0"),
         ({"seed": -1}, r"config.seed is -1"),
+        ({"seed": 2**32}, r"config.seed is 4294967296; it must be below"),
         ({"optimizer.name": "sdg"}, r"did you mean 'sgd'"),
         ({"optimizer.learning_rate": float("nan")}, r"positive and finite"),
         ({"optimizer.learning_rate": 0.0}, r"positive and finite"),
@@ -84,6 +86,15 @@ def test_an_unknown_config_file_names_the_others(tmp_path):
     (tmp_path / "mine.py").write_text("")
     with pytest.raises(UserError, match=r"did you mean '.*mine.py'"):
         cli.load_config(str(tmp_path / "mein.py"))
+
+
+def test_a_folder_instead_of_a_config_file_names_those_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(CONFIGS[0].parents[1])
+    (tmp_path / "mine.py").write_text("")
+    with pytest.raises(UserError, match=r"valid: .*mine.py"):
+        cli.load_config(str(tmp_path))
+    with pytest.raises(UserError, match=r"valid: configs/clip_pad.py"):
+        cli.load_config("no_folder/mine.py")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def load_config(path: str) -> ConfigDict:
     """
     file = pathlib.Path(path)
     if not file.is_file():
-        folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
+        folders = [folder for folder in (file, file.parent) if list(folder.glob("*.py"))]
+        folder = folders[0] if file.name and folders else pathlib.Path("configs")
         valid = [str(f) for f in folder.glob("*.py")]
         raise unknown("config file", path, valid)
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -115,7 +116,10 @@ def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
     try:
         rest = flags.FLAGS(list(argv))
     except flags.Error as error:
-        raise UserError(f"{error}") from error
+        what = re.sub(
+            r"^Found (.*) in argv before.*", r"\1 must stand behind --config=FILE", f"{error}"
+        )
+        raise UserError(what) from error
     if len(rest) > 1:
         raise UserError(f"unknown argument {rest[1]!r}; settings are given as --config.NAME=VALUE")
 

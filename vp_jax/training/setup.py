@@ -98,6 +98,8 @@ def check(config: ConfigDict) -> None:
     ):
         if config[name] < least:
             raise UserError(f"config.{name} is {config[name]}; it must be at least {least}")
+    if config.seed >= 2**32:
+        raise UserError(f"config.seed is {config.seed}; it must be below 2**32")
     if not 0 <= config.task.val_fraction < 1:
         raise UserError(
             f"config.task.val_fraction is {config.task.val_fraction}; it must be in [0, 1)"
@@ -114,6 +116,11 @@ def check(config: ConfigDict) -> None:
         )
     make_optimizer(config, total_steps=1)
     make_prompt(config)
+    if not config.head.templates:
+        raise UserError(
+            "config.head.templates is empty; give one or more texts with a place for the class "
+            "name, as in --config.head.templates=\"('{}', 'a photo of a {}')\""
+        )
     for template in config.head.templates:
         heads.class_texts((), template)
 
