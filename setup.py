@@ -36,7 +36,7 @@ setuptools.setup(
         "scikit-learn>=1.5",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.10",
-        "tokenizers>=0.21",
+        "tokenizers>=0.22",
         "tqdm>=4.66",
     ],
     extras_require={
