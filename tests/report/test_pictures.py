@@ -99,7 +99,7 @@ def test_evaluations_and_zero_shot_are_drawn(tmp_path):
     assert (found.shape, only(tmp_path)) == ((888, 960, 3), ["all.png", "plain.png"])
 
 
-@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_curves_leave_out_what_is_no_number(tmp_path):
     rows = [
         {"step": 0, "train/loss": float("nan"), "train/accuracy": None, "learning_rate": 0.0},
@@ -144,7 +144,7 @@ def test_right_is_green_and_wrong_is_red(tmp_path):
     assert green > 10 and red > 10
 
 
-@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_examples_of_any_range_size_and_name(tmp_path):
     names = ["a" * 200, "$x_{$ \\frac", "", "two\nlines"]
     after = np.array([-5.0, 9.0, np.nan, np.inf])[:, None, None, None] * np.ones((4, 6, 6, 3))
