@@ -54,6 +54,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "timed steps of every variant", lowe
 _MODEL = flags.DEFINE_string("model", "clip_vit_b32", "a CLIP with a vision transformer")
 _PAD = flags.DEFINE_integer("pad", 30, "pixels of the padding prompt")
 _TINY = flags.DEFINE_bool("tiny", False, "clip_tiny, batch 4, 5 classes, 2 rounds: a smoke test")
+_KEEP = flags.DEFINE_bool("keep_memory", True, "on CPUs, as the command lines of vp_jax do")
 _JSON = flags.DEFINE_string("json", None, "file for all numbers")
 
 LEARNING_RATE = 0.1
@@ -379,7 +380,7 @@ def versions() -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    kept = keep_freed_memory()
+    kept = _KEEP.value and keep_freed_memory()
     model, batch, classes, rounds = _MODEL.value, _BATCH.value, _CLASSES.value, _ROUNDS.value
     pad, sides = _PAD.value, (1024, 2048, 3072)
     if _TINY.value:

@@ -90,3 +90,16 @@ def test_variants_that_differ_are_refused(bench):
 def test_a_resnet_is_refused(bench):
     with pytest.raises(bench.UserError, match="vision transformer"):
         bench.make_problem("clip_rn50", 2, 3, 30)
+
+
+def test_layer_norms_are_compared_on_the_same_step():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "experiments" / "bench_layer_norm.py")]
+        + ["--model=clip_tiny", "--pad=4", "--batch=4", "--classes=5", "--turns=2"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "flax.linen.LayerNorm" in done.stdout and "vp_jax LayerNorm" in done.stdout
