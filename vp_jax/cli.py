@@ -53,9 +53,8 @@ def load_config(path: str) -> ConfigDict:
     """
     file = pathlib.Path(path)
     if not file.is_file():
-        folders = [folder for folder in (file, file.parent) if list(folder.glob("*.py"))]
-        folder = folders[0] if file.name and folders else pathlib.Path("configs")
-        valid = [str(f) for f in folder.glob("*.py")]
+        folders = {file, file.parent, pathlib.Path("configs")} - {pathlib.Path()}
+        valid = {str(found) for folder in folders for found in folder.glob("*.py")}
         raise unknown("config file", path, valid)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None:
