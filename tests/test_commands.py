@@ -216,6 +216,8 @@ MISTAKES = {
     "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
     "stray argument": (["train"], ["'train'", "--config.NAME=VALUE"]),
     "wrong type": (["--config.prompt.size=big"], ["--config.prompt.size=big"]),
+    "a number as text": (["--config.task.class_names=5"], ["task.class_names is (5,)", "texts"]),
+    "a number as part": (["--config.tune=3"], ["part", "'3'"]),
     "too large": (["--config.prompt.size=17"], ["size=17", "height 32", "largest", "16"]),
     "class count": (["--config.task.class_names=('a','b')"], ["10 classes", "2 class names"]),
     "class names file": (["--config.task.class_names=/no/names.txt"], ["/no/names.txt"]),
@@ -297,6 +299,13 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"going on from step {kept[-1]}" in done.stderr
         assert without_times(run) == without_times(uninterrupted[0])
+
+
+@pytest.mark.slow
+def test_a_setting_in_front_of_the_config_file(python):
+    done = python("-m", "vp_jax.train", "--config.seed=1", "--config=configs/quickstart.py")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "--config.seed=1 must stand behind --config=FILE" in done.stderr
 
 
 @pytest.mark.slow

@@ -43,6 +43,9 @@ def test_help_lists_every_setting_with_its_default():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"tune": (3,)}, r"config.tune is \(3,\); it holds texts"),
+        ({"head.templates": ("{}", 3)}, r"config.head.templates is \('\{\}', 3\); it holds texts"),
+        ({"task.class_names": (5,)}, r"config.task.class_names is \(5,\); it holds texts"),
         ({"tune": ("promt",)}, r"unknown part.*'promt'.*prompt"),
         ({"backbone.name": "clip_vit_b23"}, r"did you mean 'clip_vit_b32'"),
         ({"prompt.name": "padd"}, r"did you mean 'pad'"),

@@ -94,7 +94,7 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
             "no config given: add --config=configs/quickstart.py or another of configs/"
         )
     config = flags.FLAGS.config
-    config.tune = tuple(part for text in config.tune for part in text.split(",") if part)
+    config.tune = tuple(part for text in config.tune for part in str(text).split(",") if part)
     return config, pathlib.Path(files[-1]).stem
 
 

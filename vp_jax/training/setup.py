@@ -19,13 +19,13 @@ from vp_jax import backbones, data, heads, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError, unknown
+from vp_jax.prompts.checks import SPACES
 from vp_jax.training import optimizers, schedules
 from vp_jax.training.forward import Forward, Parts, make_forward
 from vp_jax.training.workdir import TEXT_FEATURES
 
 TUNABLE = ("prompt",)
 HEADS = ("text",)
-SPACES = ("normalized", "pixel")
 SELECT_ON = ("val", "test")
 
 
@@ -75,6 +75,16 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: names the setting, its value and what is valid.
     """
+    for name, values in (
+        ("tune", config.tune),
+        ("head.templates", config.head.templates),
+        ("task.class_names", config.task.class_names),
+    ):
+        if not all(isinstance(value, str) for value in values):
+            raise UserError(
+                f"config.{name} is {tuple(values)!r}; it holds texts, as in "
+                f"--config.{name}=\"('one', 'two')\""
+            )
     for part in config.tune:
         if part not in TUNABLE:
             raise unknown("part in config.tune", part, TUNABLE)
