@@ -1,6 +1,6 @@
 """What the written-out gradient of LayerNorm is worth: a whole training step with and without it.
 
-    python experiments/bench_layer_norm.py --batch=32 --turns=7
+    python experiments/bench_layer_norm.py --batch=32 --rounds=7
 
 Two train steps of CLIP ViT-B/32 with a padding prompt take turns on the same weights, one with
 `vp_jax.backbones.layer_norm` and one with flax's LayerNorm, whose gradient JAX derives. Needs no
@@ -21,8 +21,6 @@ from vp_jax.backbones import clip_text, clip_vit, transformer
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 
-_TURNS = flags.DEFINE_integer("turns", 7, "timed steps of each", lower_bound=1)
-
 
 def flax_layer_norm(name: str, dtype=None) -> nn.LayerNorm:
     """flax's own, with the same parameters and the same result."""
@@ -33,10 +31,8 @@ def flax_layer_norm(name: str, dtype=None) -> nn.LayerNorm:
 def main(argv: Sequence[str]) -> None:
     del argv
     keep_freed_memory()
-    model, batch = bench_step._MODEL.value, bench_step._BATCH.value
-    problem = bench_step.make_problem(
-        model, batch, bench_step._CLASSES.value, bench_step._PAD.value
-    )
+    given = flags.FLAGS  # those of bench_step
+    problem = bench_step.make_problem(given.model, given.batch, given.classes, given.pad)
     ours, first = bench_step.make_vp_jax(problem)
     with (
         mock.patch.object(transformer, "layer_norm", flax_layer_norm),
@@ -46,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
         theirs, first_of_flax = bench_step.make_vp_jax(problem)
     bench_step.compare({bench_step.VP_JAX: first, "flax": first_of_flax})
     times: dict[str, list[float]] = {"flax.linen.LayerNorm": [], "vp_jax LayerNorm": []}
-    for _ in range(_TURNS.value):
+    for _ in range(given.rounds):
         for measured, step in zip(times.values(), (theirs, ours), strict=True):
             measured.append(bench_step.seconds(step))
     base = statistics.median(times["flax.linen.LayerNorm"])
@@ -54,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
         (name, f"{statistics.median(t):.3f}", f"{min(t):.3f}", f"{base / statistics.median(t):.3f}")
         for name, t in times.items()
     ]
-    print(f"{model}, batch {batch}; {bench_step.versions()}\n")
+    print(f"{given.model}, batch {given.batch}; {bench_step.versions()}\n")
     print(table(rows, ("variant", "s/step", "best s", "x flax")))
 
 

@@ -17,11 +17,9 @@ are written to `--workdir`; `--install` copies them into the package.
 from __future__ import annotations
 
 import functools
-import io
 import json
 import pathlib
 import shutil
-import tarfile
 import time
 
 import flax
@@ -31,7 +29,7 @@ import numpy as np
 import optax
 import tqdm
 from absl import app, flags
-from PIL import Image
+from image_archive import read_archive
 from tiny_tokenizer import train_tokenizer
 
 from vp_jax.backbones import init_params
@@ -45,7 +43,7 @@ from vp_jax.heads.text import DEFAULT_TEMPLATE, unit
 
 _DATA = flags.DEFINE_string("data", None, "folder with the two archives", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/clip_tiny", "checkpoints and results go here")
-_STEPS = flags.DEFINE_integer("steps", 9000, "optimiser steps in all")
+_STEPS = flags.DEFINE_integer("steps", 10_000, "optimiser steps in all")
 _DECAY = flags.DEFINE_float("decay", 0.3, "share of the steps with a falling learning rate")
 _BATCH = flags.DEFINE_integer("batch", 256, "images a step")
 _RATE = flags.DEFINE_float("learning_rate", 1e-3, "of AdamW, after 300 steps of warm-up")
@@ -73,22 +71,6 @@ TRAIN_TEMPLATES = (
     "the {} in the picture",
     "this is the {}",
 )
-
-
-def read_archive(path: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Images `[N, 32, 32, 3]` uint8, labels `[N]` int32 and sorted class names of one split."""
-    images, names = [], []
-    with tarfile.open(path) as archive:
-        for member in tqdm.tqdm(archive, desc=f"{path.name} {split}", unit=" files"):
-            parts = member.name.removeprefix("./").split("/")
-            if not member.isfile() or parts[0] != split:
-                continue
-            encoded = archive.extractfile(member).read()
-            images.append(np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")))
-            names.append(parts[1])
-    classes = sorted(set(names))
-    index = {name: i for i, name in enumerate(classes)}
-    return np.stack(images), np.array([index[n] for n in names], np.int32), classes
 
 
 def load_data(workdir: pathlib.Path) -> dict[str, np.ndarray]:

@@ -1,15 +1,13 @@
 """The embedded model: what its card says is so."""
 
-import io
 import os
 import pathlib
 import re
-import tarfile
 
 import jax
 import numpy as np
 import pytest
-from PIL import Image
+from image_archive import read_archive
 
 from vp_jax import backbones, heads
 from vp_jax.backbones.loading import PACKAGED
@@ -37,19 +35,6 @@ def test_it_reads_texts_of_its_own_tokenizer():
     assert np.isfinite(features).all() and not np.allclose(features[0], features[1])
 
 
-def read(path, split):
-    images, names = [], []
-    with tarfile.open(path) as archive:
-        for member in archive:
-            parts = member.name.removeprefix("./").split("/")
-            if member.isfile() and parts[0] == split:
-                encoded = io.BytesIO(archive.extractfile(member).read())
-                images.append(np.asarray(Image.open(encoded).convert("RGB")))
-                names.append(parts[1])
-    classes = sorted(set(names))
-    return np.stack(images), np.array([classes.index(name) for name in names]), classes
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_zero_shot_accuracy_is_what_the_card_says(name):
@@ -57,7 +42,7 @@ def test_zero_shot_accuracy_is_what_the_card_says(name):
     path = pathlib.Path(os.environ.get("VP_JAX_DATA", "data")) / file
     if not path.exists():
         pytest.skip(f"no {file}: name the folder that holds it in VP_JAX_DATA")
-    images, labels, classes = read(path, split)
+    images, labels, classes = read_archive(path, split)
     assert len(images) == 10_000 and len(classes) == count
 
     model = backbones.load("clip_tiny")

@@ -92,14 +92,7 @@ def test_a_resnet_is_refused(bench):
         bench.make_problem("clip_rn50", 2, 3, 30)
 
 
-def test_layer_norms_are_compared_on_the_same_step():
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "experiments" / "bench_layer_norm.py")]
-        + ["--model=clip_tiny", "--pad=4", "--batch=4", "--classes=5", "--turns=2"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+def test_layer_norms_are_compared_on_the_same_step(python):
+    small = ("--model=clip_tiny", "--pad=4", "--batch=4", "--classes=5", "--rounds=2")
+    done = python("experiments/bench_layer_norm.py", *small, check=True)
     assert "flax.linen.LayerNorm" in done.stdout and "vp_jax LayerNorm" in done.stdout
