@@ -10,7 +10,7 @@ import pytest
 from image_archive import read_archive
 
 from vp_jax import backbones, heads
-from vp_jax.backbones.loading import PACKAGED
+from vp_jax.backbones.clip_loading import PACKAGED
 from vp_jax.data.preprocess import normalize
 
 FOLDER = PACKAGED / "clip_tiny_weights"

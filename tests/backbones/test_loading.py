@@ -13,7 +13,7 @@ import safetensors.numpy
 from tiny_clips import RESNET, VIT, golden_weights, random_params
 
 from vp_jax import backbones
-from vp_jax.backbones import clip_params, loading
+from vp_jax.backbones import clip_loading, clip_params
 from vp_jax.backbones.clip_hf import HF
 from vp_jax.backbones.clip_sizes import SIZES
 from vp_jax.backbones.export import write_openai
@@ -42,7 +42,7 @@ def test_unknown_name():
 
 
 def test_packaged_weights_that_are_not_there(monkeypatch, tmp_path):
-    monkeypatch.setattr(loading, "PACKAGED", tmp_path)
+    monkeypatch.setattr(clip_loading, "PACKAGED", tmp_path)
     with pytest.raises(UserError, match="clip_tiny has no weights by default"):
         backbones.load("clip_tiny")
 

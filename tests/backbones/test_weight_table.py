@@ -6,6 +6,7 @@ from tiny_clips import GOLDEN, RESNET, VIT, golden_weights
 
 from vp_jax.backbones import clip_params, weight_files
 from vp_jax.backbones.clip_sizes import SIZES
+from vp_jax.backbones.fingerprint import fingerprint
 from vp_jax.backbones.weight_table import convert, to_state_dict
 from vp_jax.errors import UserError
 
@@ -34,15 +35,15 @@ def test_round_trip(name):
 
 def test_one_layout_to_the_other_keeps_the_fingerprint():
     params = _convert(_tensors("vit_openai"))
-    expected = clip_params.fingerprint("x", params)
+    expected = fingerprint("x", params)
     for table in clip_params.TABLES.values():
         tensors = to_state_dict(params, table)
         half = {name: array.astype(np.float16) for name, array in tensors.items()}
-        assert clip_params.fingerprint("x", _convert(tensors)) == expected
-        assert clip_params.fingerprint("x", _convert(half)) == expected
+        assert fingerprint("x", _convert(tensors)) == expected
+        assert fingerprint("x", _convert(half)) == expected
     assert expected.startswith("x:sha256:") and len(expected) == len("x:sha256:") + 16
     params["text"]["ln_final"]["bias"] = params["text"]["ln_final"]["bias"] + 1e-6
-    assert clip_params.fingerprint("x", params) != expected
+    assert fingerprint("x", params) != expected
 
 
 def test_result_has_the_shapes_of_the_modules_and_is_float32():

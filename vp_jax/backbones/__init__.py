@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip_sizes import ClipSize
-from vp_jax.backbones.loading import from_params, init_params, load, names
+from vp_jax.backbones.custom import from_fn
+from vp_jax.backbones.loading import SOURCES, from_params, init_params, load, names
 
-__all__ = ["Backbone", "ClipSize", "from_params", "init_params", "load", "names"]
+__all__ = [
+    "SOURCES",
+    "Backbone",
+    "ClipSize",
+    "from_fn",
+    "from_params",
+    "init_params",
+    "load",
+    "names",
+]

@@ -4,48 +4,78 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from vp_jax.backbones.weight_table import Tree
 
+ImageFn = Callable[[Tree, jax.Array], jax.Array]
 
-@dataclasses.dataclass(frozen=True, eq=False)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1], as torchvision normalises ImageNet
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Backbone:
     """A frozen pretrained model: parameters, pure functions and how to prepare its input.
 
+    A CLIP has a text tower and no classes of its own; a classifier has source classes and no text
+    tower.
+
     Attributes:
       name: of the architecture, such as `clip_vit_b32`.
-      params: `{"visual": ..., "text": ..., "logit_scale": ...}`, float32.
+      params: float32. `params["visual"]` is what `apply` uses, `params["classifier"]` what
+        `classify` uses; a CLIP has `text` and `logit_scale` besides.
       apply: `(params, images) -> features`: normalised images `[B, S, S, 3]` to float32
         `[B, embed_dim]`, not of unit length. Uses `params["visual"]` only, so the rest may be left
         out.
-      encode_text: `(params, tokens) -> features`: ids `[B, context_length]` int32 to float32
-        `[B, embed_dim]`, not of unit length. Uses `params["text"]` only.
-      tokenizer: `texts -> tokens`, int32 `[len(texts), context_length]`. Raises a UserError when
-        its files did not come with the weights.
       embed_dim: length of the features.
       image_size: side S of the square input, in pixels.
       mean: per channel of RGB in [0, 1]; normalised is `(x - mean) / std`.
       std: likewise.
       resize_size: the shorter side is resized to it before the centre crop to `image_size`.
       resize_method: of interpolation.
-      logit_scale: what cosine similarities are multiplied with: exp of the stored logarithm.
       fingerprint: `NAME:sha256:` and 16 digits over the values of all parameters, whatever file
         they came from.
+      classify: `(params, features) -> source logits`, float32 `[B, len(source_classes)]`. Uses
+        `params["classifier"]` only. None for a CLIP.
+      source_classes: names of the classes that the model was trained on, in the order of the
+        source logits; empty for a CLIP.
+      encode_text: `(params, tokens) -> features`: ids `[B, context_length]` int32 to float32
+        `[B, embed_dim]`, not of unit length. Uses `params["text"]` only. None for a classifier.
+      tokenizer: `texts -> tokens`, int32 `[len(texts), context_length]`. Raises a UserError when
+        its files did not come with the weights. None for a classifier.
+      logit_scale: what cosine similarities are multiplied with: exp of the stored logarithm. None
+        for a classifier.
     """
 
     name: str
     params: Tree = dataclasses.field(repr=False)
-    apply: Callable[[Tree, jax.Array], jax.Array] = dataclasses.field(repr=False)
-    encode_text: Callable[[Tree, jax.Array], jax.Array] = dataclasses.field(repr=False)
-    tokenizer: Callable[[Sequence[str]], np.ndarray] = dataclasses.field(repr=False)
+    apply: ImageFn = dataclasses.field(repr=False)
     embed_dim: int
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     resize_size: int
     resize_method: str
-    logit_scale: float
     fingerprint: str
+    classify: ImageFn | None = dataclasses.field(default=None, repr=False)
+    source_classes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    encode_text: Callable[[Tree, jax.Array], jax.Array] | None = dataclasses.field(
+        default=None, repr=False
+    )
+    tokenizer: Callable[[Sequence[str]], np.ndarray] | None = dataclasses.field(
+        default=None, repr=False
+    )
+    logit_scale: float | None = None
+
+    def image_params(self, output: str = "features") -> dict[str, Any]:
+        """The parameters that images need: no text tower, nothing the output does not use.
+
+        Args:
+          output: `"features"`, of `apply`, or `"logits"`, of `classify` after it.
+        """
+        keys = ("visual",) if output == "features" else ("visual", "classifier")
+        return {key: self.params[key] for key in keys if key in self.params}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vp_jax.backbones.clip_openai import PATCHES, dense_rules, layer_norm_rules
 from vp_jax.backbones.clip_sizes import ClipSize
+from vp_jax.backbones.weight_rules import PATCHES, dense_rules, layer_norm_rules
 from vp_jax.backbones.weight_table import TRANSPOSE, Rule, Shape, Table, Transform
 
 # Three [width, width] -> one [width, 3 * width], and three [width] -> one [3 * width].

@@ -1,74 +1,15 @@
 """CLIP in OpenAI's tensor names, which open_clip and `open_clip_model.safetensors` share.
 
 The names are those of the state dict of https://github.com/openai/CLIP. The image tower is a
-vision transformer or a ModifiedResNet, whose batch normalisation (epsilon 1e-5) is folded into
-the convolution before it: `kernel * s` and `bias - mean * s` with `s = weight / sqrt(var + eps)`.
+vision transformer or a ModifiedResNet, whose batch normalisation is folded into the convolution
+before it.
 """
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from vp_jax.backbones.clip_sizes import ClipSize
-from vp_jax.backbones.weight_table import IDENTITY, TRANSPOSE, Rule, Shape, Table, Transform
-
-BATCH_NORM_EPSILON = 1e-5
-
-
-def _patch_size(kernel: Shape) -> int:
-    return math.isqrt(kernel[0] // 3)
-
-
-def _patches_backward(kernel: np.ndarray) -> tuple[np.ndarray]:
-    size = _patch_size(kernel.shape)
-    return (kernel.reshape(size, size, 3, -1).transpose(3, 2, 0, 1),)
-
-
-# Convolution [width, 3, size, size] -> Dense over patches flattened as (row, column, channel).
-PATCHES = Transform(
-    lambda shape: ((shape[1], 3, _patch_size(shape), _patch_size(shape)),),
-    lambda x: x.transpose(2, 3, 1, 0).reshape(-1, x.shape[0]),
-    _patches_backward,
-)
-
-
-def _scale(weight: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    return weight.astype(np.float64) / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPSILON)
-
-
-def _folded_kernel(kernel: np.ndarray, weight: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    return kernel.astype(np.float64).transpose(2, 3, 1, 0) * _scale(weight, variance)
-
-
-def _folded_bias(
-    bias: np.ndarray, mean: np.ndarray, weight: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
-    return bias.astype(np.float64) - mean.astype(np.float64) * _scale(weight, variance)
-
-
-# Convolution [out, in, h, w], without a bias, and batch normalisation -> kernel [h, w, in, out].
-FOLDED_KERNEL = Transform(
-    lambda shape: (shape[:1:-1] + shape[:2], shape[-1:], shape[-1:]), _folded_kernel
-)
-FOLDED_BIAS = Transform(lambda shape: (shape,) * 4, _folded_bias)
-
-
-def layer_norm_rules(target: str, source: str) -> tuple[Rule, ...]:
-    """The two parameters of a LayerNorm, which every layout calls weight and bias."""
-    return (
-        Rule(f"{target}/scale", (f"{source}.weight",)),
-        Rule(f"{target}/bias", (f"{source}.bias",)),
-    )
-
-
-def dense_rules(target: str, source: str) -> tuple[Rule, ...]:
-    """The two parameters of a linear layer, which torch stores as [out, in]."""
-    return (
-        Rule(f"{target}/kernel", (f"{source}.weight",), TRANSPOSE),
-        Rule(f"{target}/bias", (f"{source}.bias",)),
-    )
+from vp_jax.backbones.weight_rules import PATCHES, dense_rules, folded_rules, layer_norm_rules
+from vp_jax.backbones.weight_table import IDENTITY, TRANSPOSE, Rule, Shape, Table
 
 
 def _block_rules(target: str, source: str) -> tuple[Rule, ...]:
@@ -84,19 +25,11 @@ def _block_rules(target: str, source: str) -> tuple[Rule, ...]:
     )
 
 
-def _folded_rules(target: str, conv: str, norm: str) -> tuple[Rule, ...]:
-    scale = (f"{norm}.weight", f"{norm}.running_var")
-    return (
-        Rule(f"{target}/kernel", (f"{conv}.weight", *scale), FOLDED_KERNEL),
-        Rule(f"{target}/bias", (f"{norm}.bias", f"{norm}.running_mean", *scale), FOLDED_BIAS),
-    )
-
-
 def _stage_rules(stage: int) -> tuple[Rule, ...]:
     target, source = rf"visual/stage_{stage}_block_(\d+)", rf"visual.layer{stage + 1}.\1"
     return (
-        *_folded_rules(rf"{target}/conv([123])", rf"{source}.conv\2", rf"{source}.bn\2"),
-        *_folded_rules(f"{target}/downsample", f"{source}.downsample.0", f"{source}.downsample.1"),
+        *folded_rules(rf"{target}/conv([123])", rf"{source}.conv\2", rf"{source}.bn\2"),
+        *folded_rules(f"{target}/downsample", f"{source}.downsample.0", f"{source}.downsample.1"),
     )
 
 
@@ -113,7 +46,7 @@ OPENAI = Table(
         *layer_norm_rules("visual/ln_post", "visual.ln_post"),
         Rule("visual/proj/kernel", ("visual.proj",), IDENTITY),
         # image tower: ModifiedResNet
-        *_folded_rules(r"visual/conv([123])", r"visual.conv\1", r"visual.bn\1"),
+        *folded_rules(r"visual/conv([123])", r"visual.conv\1", r"visual.bn\1"),
         *(rule for stage in range(4) for rule in _stage_rules(stage)),
         Rule("visual/attnpool/positional_embedding", ("visual.attnpool.positional_embedding",)),
         *dense_rules("visual/attnpool/query", "visual.attnpool.q_proj"),

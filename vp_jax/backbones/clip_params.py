@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from collections.abc import Mapping
 
@@ -14,7 +13,7 @@ from flax import traverse_util
 
 from vp_jax.backbones import clip_hf, clip_openai
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
-from vp_jax.backbones.weight_table import Rule, Table, Tree, convert
+from vp_jax.backbones.weight_table import AS_IT_IS, Tree, convert
 from vp_jax.errors import UserError
 
 TABLES = {"openai": clip_openai.OPENAI, "hf": clip_hf.HF}
@@ -116,24 +115,9 @@ def from_tree(params: Tree, size: ClipSize, *, model: str) -> Tree:
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     tensors = {path: np.asarray(param) for path, param in flat.items()}
-    as_it_is = Table("vp_jax", (Rule("(.*)", (r"\1",)),))
-    return convert(tensors, as_it_is, shapes(size), file="The parameter tree", model=model)
+    return convert(tensors, AS_IT_IS, shapes(size), file="The parameter tree", model=model)
 
 
 def logit_scale(params: Tree) -> float:
     """The number that multiplies cosine similarities: exp of the stored logarithm."""
     return math.exp(float(params["logit_scale"]))
-
-
-def fingerprint(name: str, params: Tree) -> str:
-    """`NAME:sha256:` and 16 hexadecimal digits over paths, shapes and float32 bytes, sorted.
-
-    It depends on the values only: the same weights give the same fingerprint from any file layout
-    and from any dtype that holds them exactly.
-    """
-    digest = hashlib.sha256()
-    for path, param in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-        array = np.asarray(param, dtype="<f4", order="C")
-        digest.update(f"{path}{array.shape}\n".encode())
-        digest.update(array.data)
-    return f"{name}:sha256:{digest.hexdigest()[:16]}"

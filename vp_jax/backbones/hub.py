@@ -16,11 +16,12 @@ CONFIG_FILES = ("open_clip_config.json", "config.json")
 TIMEOUT = 5.0  # seconds, to reach the Hub
 
 
-def find(repo: str) -> pathlib.Path:
+def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
     """The weight file of a repository; its tokenizer and config files, if any, lie beside it.
 
     Args:
       repo: `owner/name`. The branch is `main`.
+      tokenizer: whether the model needs one, so that weights in the cache do not suffice.
 
     Returns:
       Path of the first of `WEIGHT_FILES` that there is, in huggingface_hub's cache.
@@ -29,7 +30,7 @@ def find(repo: str) -> pathlib.Path:
       UserError: it is neither in the cache nor to be had from the Hub.
     """
     cached = _cached(repo)
-    if cached and has_tokenizer(p.name for p in cached.parent.iterdir()):
+    if cached and (not tokenizer or has_tokenizer(p.name for p in cached.parent.iterdir())):
         return cached
     import huggingface_hub
 
@@ -44,7 +45,7 @@ def find(repo: str) -> pathlib.Path:
     except Exception as error:  # of the HTTP library, which changed twice
         if cached:
             return cached
-        raise UserError(_unreachable(repo, error)) from error
+        raise UserError(_unreachable(repo, error, tokenizer)) from error
     weights = _choose(repo, names)
     try:
         for name in (*TOKENIZER_FILES, *CONFIG_FILES):
@@ -52,7 +53,7 @@ def find(repo: str) -> pathlib.Path:
                 huggingface_hub.hf_hub_download(repo, name)
         return pathlib.Path(huggingface_hub.hf_hub_download(repo, weights))
     except Exception as error:
-        raise UserError(_unreachable(repo, error)) from error
+        raise UserError(_unreachable(repo, error, tokenizer)) from error
 
 
 def _cached(repo: str) -> pathlib.Path | None:
@@ -82,12 +83,14 @@ def _choose(repo: str, names: Collection[str]) -> str:
     )
 
 
-def _unreachable(repo: str, error: Exception) -> str:
+def _unreachable(repo: str, error: Exception, tokenizer: bool) -> str:
     from huggingface_hub import constants
 
-    default = repo.startswith("timm/") and repo.endswith(".openai")  # its files are known
-    files = [WEIGHT_FILES[0], "tokenizer.json"] if default else []
-    missing = WEIGHT_FILES[0] if default else " or ".join(WEIGHT_FILES)
+    files, missing = [], " or ".join(WEIGHT_FILES)
+    if repo.startswith("timm/") and repo.endswith(".openai"):  # its files are known
+        files, missing = [WEIGHT_FILES[0], "tokenizer.json"], WEIGHT_FILES[0]
+    elif not tokenizer:  # of a classifier
+        files, missing = [WEIGHT_FILES[1]], WEIGHT_FILES[1]
     return "\n".join(
         [
             f"{missing} of {repo} is not in the Hugging Face cache ({constants.HF_HUB_CACHE}), and "

@@ -1,4 +1,4 @@
-"""Finds and reads weight files: safetensors, and torch's through torch. Nothing is unpickled."""
+"""Finds and reads weight files: safetensors, npz, torch's through torch. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 import ml_dtypes  # noqa: F401  teaches numpy bfloat16
@@ -15,15 +16,16 @@ from vp_jax.backbones import hub
 from vp_jax.errors import UserError
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
-SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
 
 
-def find(weights: str | os.PathLike[str]) -> pathlib.Path:
+def find(weights: str | os.PathLike[str], *, tokenizer: bool = True) -> pathlib.Path:
     """The path of the weight file that `weights` names.
 
     Args:
       weights: a file, a folder with one, or `owner/name` on the Hugging Face Hub. What exists, has
         a weight file's suffix or begins with `.`, `/` or `~` is local.
+      tokenizer: whether the model needs one beside its weights, see `hub.find`.
 
     Raises:
       UserError: there is none; the message says where it was looked for.
@@ -36,7 +38,7 @@ def find(weights: str | os.PathLike[str]) -> pathlib.Path:
     text = os.fspath(weights)
     local = isinstance(weights, os.PathLike) or text.endswith(SUFFIXES) or text[:1] in tuple("./~")
     if not local and re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        return hub.find(text)
+        return hub.find(text, tokenizer=tokenizer)
     raise UserError(
         f"There is no weight file or folder {text} (that is, {path.absolute()}). Weights are a "
         f"file ({', '.join(SUFFIXES)}), a folder with one, or owner/name on the Hugging Face Hub."
@@ -69,15 +71,29 @@ def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
 def read(path: pathlib.Path) -> Mapping[str, np.ndarray]:
     """The tensors of a file, by name, in the dtypes they are stored in.
 
-    Safetensors may hold bfloat16. A torch file is read by `torch.load(weights_only=True)`, or by
-    `torch.jit.load` where it is a TorchScript archive, as OpenAI's are; bfloat16 becomes float32.
+    Safetensors may hold bfloat16; `.npz` files are read with `allow_pickle=False`. A torch file is
+    read by `torch.load(weights_only=True)`, or by `torch.jit.load` where it is a TorchScript
+    archive, as OpenAI's are; bfloat16 becomes float32.
 
     Raises:
       UserError: the file is empty, cut off or of another kind, or torch is needed and missing.
     """
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty: delete it and fetch it again.")
+    if path.suffix == ".npz":
+        return _read_npz(path)
     return _read_torch(path) if path.suffix in TORCH_SUFFIXES else _read_safetensors(path)
+
+
+def _read_npz(path: pathlib.Path) -> Mapping[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise UserError(
+            f"{path} is not a whole .npz file of plain arrays ({error}): fetch it again. Files "
+            "with Python objects in them are refused, since reading those can run code."
+        ) from error
 
 
 def _read_safetensors(path: pathlib.Path) -> Mapping[str, np.ndarray]:

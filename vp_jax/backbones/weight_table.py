@@ -68,6 +68,18 @@ class Table(NamedTuple):
     ignored: tuple[str, ...] = ()
 
 
+AS_IT_IS = Table("vp_jax", (Rule("(.*)", (r"\1",)),))  # a flattened tree of this library
+
+
+def needed_shapes(table: Table, target: Tree) -> dict[str, Shape]:
+    """The tensors that a file must hold, by name, for a tree like `target`."""
+    needed: dict[str, Shape] = {}
+    for path, leaf in traverse_util.flatten_dict(target, sep="/").items():
+        names, transform = _sources(table, path)
+        needed.update(zip(names, transform.source_shapes(tuple(leaf.shape)), strict=True))
+    return needed
+
+
 def convert(
     tensors: Mapping[str, np.ndarray],
     table: Table,
