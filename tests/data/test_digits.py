@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from vp_jax.data import source, tasks
+from vp_jax.data import source, tasks, tfds_source
 from vp_jax.data.arrays import load_task
 from vp_jax.data.builders import prepare
 from vp_jax.data.decode import decode_image
@@ -40,7 +40,7 @@ def start(code: str, data_dir) -> subprocess.Popen:
 
 def test_folder_holds_the_dataset_and_nothing_else(data_dir, digits):
     assert [p.name for p in data_dir.iterdir()] == ["vp_digits"]
-    assert digits.directory == data_dir / "vp_digits" / "1.0.0"
+    assert digits.path == data_dir / "vp_digits" / "1.0.0"
 
 
 def test_counts_and_names(digits):
@@ -122,7 +122,8 @@ def test_killed_in_the_middle(tmp_path):
     process.communicate()
     assert process.returncode == -9
     assert any(tmp_path.rglob("*array_record*"))  # It left something,
-    assert source.find_prepared("vp_digits", tmp_path) is None  # which is not taken for the set.
+    # Which is not taken for the dataset.
+    assert tfds_source.find_prepared("vp_digits", tmp_path) is None
     assert len(source.read(tasks.get("digits"), tmp_path).test) == 500
 
 
@@ -138,7 +139,7 @@ def test_another_process_is_first(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare, "_generate", slow_generate)
     digits = source.read(tasks.get("digits"), tmp_path)
-    assert len(digits.test) == 500 and (digits.directory / "mark").exists()
+    assert len(digits.test) == 500 and (digits.path / "mark").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["vp_digits"]
 
 

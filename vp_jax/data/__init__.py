@@ -2,8 +2,10 @@
 
 from vp_jax.data import tasks
 from vp_jax.data.arrays import Split, TaskData, load_task
+from vp_jax.data.augment import make_augment
 from vp_jax.data.batches import eval_batches, steps_per_epoch, train_indices
-from vp_jax.data.source import Example, Examples, Source, read
+from vp_jax.data.examples import Example, Examples, Source
+from vp_jax.data.source import read
 from vp_jax.data.splits import stratified_holdout
 from vp_jax.data.tasks import Task
 
@@ -16,6 +18,7 @@ __all__ = [
     "TaskData",
     "eval_batches",
     "load_task",
+    "make_augment",
     "read",
     "steps_per_epoch",
     "stratified_holdout",

@@ -13,8 +13,9 @@ from absl import logging
 from vp_jax.data import class_names as class_names_lib
 from vp_jax.data import tasks
 from vp_jax.data.decode import decode_image
+from vp_jax.data.examples import Examples
 from vp_jax.data.preprocess import ResizeRule, preprocess_one
-from vp_jax.data.source import Examples, read
+from vp_jax.data.source import read
 from vp_jax.data.splits import stratified_holdout
 from vp_jax.errors import UserError
 
@@ -62,6 +63,7 @@ def load_task(
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
     class_names: Sequence[str] | str | os.PathLike[str] | None = None,
+    test_fraction: float = 0.2,
     skip_corrupt: bool = False,
     download: bool = True,
     progress: bool = True,
@@ -76,8 +78,10 @@ def load_task(
       resize: how images become `[S, S, 3]`.
       val_fraction: the share of the training examples to hold out for validation.
       seed: which of them; the test split does not depend on it.
-      data_dir: the folder of all prepared datasets, see `source.read`.
+      data_dir: the folder of all prepared datasets, or the user's own data: see `source.read`.
       class_names: other class names: a sequence, or the path of a text file with one a line.
+      test_fraction: the share of a folder of images that becomes the test split, in (0, 1), if the
+        folder has none of its own.
       skip_corrupt: leave out images that cannot be decoded, with a warning, instead of stopping.
       download: whether a missing dataset may be downloaded.
       progress: show a progress bar when it takes more than a second.
@@ -89,7 +93,7 @@ def load_task(
     if isinstance(task, str):
         task = tasks.get(task)
     stratified_holdout(np.zeros(0, np.int32), val_fraction, seed)  # Refuses before the long work.
-    source = read(task, data_dir, download=download)
+    source = read(task, data_dir, download=download, test_fraction=test_fraction)
     names = class_names_lib.resolve(task, source, class_names)
 
     images, labels, corrupt = _decode((source.train, source.test), resize, progress)
@@ -136,7 +140,7 @@ def _decode(
                 bar.update()
                 example = examples[index]
                 try:
-                    image = decode_image(example.encoded)
+                    image = _decoded(example.image)
                 except Exception as e:  # Decoders raise a dozen types for damaged files.
                     corrupt.append(_describe(examples.split, index, example.key, e))
                     continue
@@ -163,6 +167,10 @@ def _decode(
     )
 
 
+def _decoded(image: bytes | np.ndarray) -> np.ndarray:
+    return image if isinstance(image, np.ndarray) else decode_image(image)
+
+
 def _fits(image: np.ndarray, images: np.ndarray | None, size: int) -> bool:
     """Whether an image may keep its size beside those before it."""
     if image.shape[0] * image.shape[1] > size**2:
@@ -184,7 +192,8 @@ def _report_corrupt(task: tasks.Task, corrupt: list[str], skip: bool) -> None:
     if not skip:
         raise UserError(
             f"{len(corrupt)} image(s) {what}\n"
-            "Prepare the dataset again, or leave them out with --config.task.skip_corrupt=True"
+            "Replace them or prepare the dataset again, or leave them out with "
+            "--config.task.skip_corrupt=True"
         )
     logging.warning("Skipped: %d image(s) %s", len(corrupt), what)
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from vp_jax.data.source import Source
+from vp_jax.data.examples import Source
 from vp_jax.data.tasks import Task
 from vp_jax.errors import UserError
 
@@ -35,15 +35,15 @@ def resolve(
     elif task.class_names is not None:
         names, origin = task.class_names, f"of the task {task.name!r}"
     elif source.class_names is not None:
-        names, origin = source.class_names, f"in {source.directory}"
+        names, origin = source.class_names, f"in {source.path}"
     else:
         raise UserError(
-            f"class names missing: the dataset {task.name!r} in {source.directory} has none. Set "
+            f"class names missing: the dataset {task.name!r} in {source.path} has none. Set "
             f"{SETTING}=FILE (one name a line, in the order of the labels)"
         )
     if source.num_classes is not None and len(names) != source.num_classes:
         raise UserError(
-            f"the dataset {task.name!r} in {source.directory} has {source.num_classes} classes, "
+            f"the dataset {task.name!r} in {source.path} has {source.num_classes} classes, "
             f"but there are {len(names)} class names {origin}"
         )
     for label, name in enumerate(names):

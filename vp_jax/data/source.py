@@ -1,240 +1,53 @@
-"""Prepared datasets as random access to encoded images, without TensorFlow where possible."""
+"""A task's dataset, whatever its format: prepared by tfds, an `.npz` file, or a folder."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import os
 import pathlib
-import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
-import numpy as np
-
-from vp_jax.data import download as download_lib
-from vp_jax.data.builders.prepare import prepare
-from vp_jax.data.download import brief, command, has_tensorflow, missing
+from vp_jax.data import folder_source, npz_source, tfds_source
+from vp_jax.data.examples import Source
 from vp_jax.data.tasks import Task
 from vp_jax.errors import UserError
 
-_NAME_KEYS = ("file_name", "filename", "image/filename", "id", "index")
-
-
-class Example(NamedTuple):
-    """One undecoded example: the image file's bytes, the label, and what the dataset calls it."""
-
-    encoded: bytes
-    label: int
-    key: str | None
-
-
-class Examples(Sequence[Example]):
-    """One split: `examples[i]` for `0 <= i < len(examples)`.
-
-    Reading an example whose file is damaged raises UserError.
-
-    Attributes:
-      split: the tfds split string it was read with.
-    """
-
-    def __init__(
-        self,
-        split: str,
-        records: Sequence[Any],
-        task: Task,
-        key: str | None,
-        directory: pathlib.Path,
-    ):
-        self.split = split
-        self._records, self._task, self._key = records, task, key
-        self._directory = directory
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> Example:
-        try:
-            record = self._records[index]
-            encoded = record[self._task.image_key]
-            label = int(record[self._task.label_key])
-            key = None if self._key is None else record[self._key]
-        except IndexError:
-            raise
-        except Exception as e:  # A record cut short may also read as one that holds nothing.
-            raise UserError(
-                f"{self.split} example {index} of {self._task.name!r} cannot be read ({brief(e)}): "
-                f"a file in {self._directory} is damaged. Remove that folder and prepare it again"
-            ) from e
-        if isinstance(key, bytes):
-            key = key.decode("utf-8", "replace")
-        return Example(encoded, label, None if key is None else str(key))
-
-    def __iter__(self) -> Iterator[Example]:
-        return (self[i] for i in range(len(self)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A prepared dataset.
-
-    Attributes:
-      directory: where it was found, `data_dir/name[/config]/version`.
-      num_classes: what the dataset says; None if it does not.
-      class_names: the dataset's own; None if it has none but '0', '1', '2', ...
-      train: the pool that validation examples are held out of.
-      test: the test split.
-    """
-
-    directory: pathlib.Path
-    num_classes: int | None
-    class_names: tuple[str, ...] | None
-    train: Examples
-    test: Examples
+_OWN_DATA = {
+    "npz": npz_source.CONTENT,
+    "folder": folder_source.CONTENT,
+}
+"""For formats of the user's own data: what `data_dir` must name."""
 
 
 def read(
-    task: Task, data_dir: str | os.PathLike[str] | None = None, *, download: bool = True
+    task: Task,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = True,
+    test_fraction: float = 0.2,
 ) -> Source:
-    """Opens a task's dataset, and prepares it first if that is possible.
-
-    The newest version under `data_dir/name[/config]` is read as it lies there; the code that
-    prepared it is not needed. A dataset in tfds's array_record format is read without TensorFlow,
-    one in tfrecord format with it. A missing dataset is generated if the package can do that, and
-    otherwise downloaded and prepared if TensorFlow is installed.
+    """Opens a task's dataset; `tfds_source`, `npz_source` and `folder_source` say how.
 
     Args:
       task: what to read.
-      data_dir: the folder of all prepared datasets; by default `$TFDS_DATA_DIR`, else
-        `~/tensorflow_datasets`.
-      download: whether a missing dataset may be downloaded.
+      data_dir: for tfds the folder of all prepared datasets, for an `.npz` file the file or its
+        folder, for a folder of images the folder or an archive of it. By default
+        `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`; the user's own data have no default.
+      download: whether a missing dataset of tfds may be downloaded.
+      test_fraction: the share of a folder of images that becomes the test split, in (0, 1), if the
+        folder has none of its own.
 
     Raises:
-      UserError: the dataset is missing, with the command that prepares it; or it cannot be read,
-        or has not the splits and features that the task names.
+      UserError: the dataset is missing, with what to do about it; or it cannot be read, or has not
+        what the task needs.
     """
+    if not data_dir and task.format in _OWN_DATA and task.file is None:
+        raise UserError(
+            f"the task {task.name!r} is about your own data: name them with "
+            f"--config.task.data_dir=PATH, {_OWN_DATA[task.format]}"
+        )
     root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     root = root.expanduser().absolute()
-    directory = find_prepared(task.tfds_name, root)
-    if directory is None:
-        if task.generated:
-            prepare(task.tfds_name, root)
-        elif download and has_tensorflow():
-            download_lib.download(task, root)
-        else:
-            raise missing(task, root, "is not prepared")
-        directory = find_prepared(task.tfds_name, root)
-        if directory is None:
-            raise missing(task, root, "was prepared but is not there")
-    return _open(task, root, directory)
-
-
-def find_prepared(tfds_name: str, root: pathlib.Path) -> pathlib.Path | None:
-    """The newest complete version of `name[/config][:version]` under `root`, or None."""
-    path, _, wanted = tfds_name.partition(":")
-    found = [
-        folder
-        for folder in (root / path).glob(wanted or "*.*.*")
-        if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)
-        and (folder / "dataset_info.json").is_file()
-        and (folder / "features.json").is_file()
-    ]
-    return max(found, key=lambda f: tuple(map(int, f.name.split("."))), default=None)
-
-
-def _open(task: Task, root: pathlib.Path, directory: pathlib.Path) -> Source:
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(directory)
-        features = dict(builder.info.features)
-    except Exception as e:
-        raise UserError(
-            f"the dataset {task.name!r} in {directory} cannot be read: {brief(e)}"
-        ) from e
-
-    for key in (task.image_key, task.label_key):
-        if key not in features:
-            raise UserError(
-                f"the dataset {task.name!r} in {directory} has no feature {key!r}; "
-                f"it has: {', '.join(sorted(features))}"
-            )
-    if not isinstance(features[task.image_key], tfds.features.Image):
-        raise UserError(
-            f"the feature {task.image_key!r} of {task.name!r} in {directory} is not an image: "
-            f"{features[task.image_key]}"
-        )
-    label = features[task.label_key]
-    if label.shape != () or not np.issubdtype(label.np_dtype, np.integer):
-        raise UserError(
-            f"the feature {task.label_key!r} of {task.name!r} in {directory} is not one integer: "
-            f"{label}"
-        )
-
-    num_classes, class_names = None, None
-    if isinstance(label, tfds.features.ClassLabel):
-        num_classes = label.num_classes
-        if label.names != [str(i) for i in range(num_classes or 0)]:
-            class_names = tuple(label.names)
-    key = next((k for k in _NAME_KEYS if k in features and features[k].shape == ()), None)
-
-    def examples(split: str) -> Examples:
-        return Examples(split, _records(task, root, builder, split), task, key, directory)
-
-    return Source(directory, num_classes, class_names, examples(task.train), examples(task.test))
-
-
-def _records(task: Task, root: pathlib.Path, builder: Any, split: str) -> Sequence[Any]:
-    """The undecoded records of one split, in the order in which they are stored."""
-    import tensorflow_datasets as tfds
-
-    available = sorted(builder.info.splits)
-    absent = [s for s in re.split(r"\s*\+\s*", split) if s.split("[")[0] not in available]
-    if absent:
-        raise UserError(
-            f"the dataset {task.name!r} in {builder.data_dir} has no split {absent[0]!r}; "
-            f"it has: {', '.join(available)}"
-        )
-    try:
-        count = builder.info.splits[split].num_examples
-    except ValueError as e:
-        raise UserError(f"the split {split!r} of {task.name!r} is not understood: {e}") from e
-    if not count:
-        raise UserError(f"the split {split!r} of {task.name!r} in {builder.data_dir} is empty")
-    encoded = (tfds.features.Image, tfds.features.Video, tfds.features.Audio)
-    decoders = {
-        key: tfds.decode.SkipDecoding()
-        for key, feature in builder.info.features.items()
-        if isinstance(feature, encoded)
-    }
-    formats = {file_format.value for file_format in builder.info.available_file_formats()}
-    if "array_record" not in formats and not has_tensorflow():
-        raise UserError(
-            f"the dataset {task.name!r} in {builder.data_dir} is stored as "
-            f"{'/'.join(sorted(formats))}, which only TensorFlow reads. Install it "
-            "(pip install 'vp_jax[data]') or, on any machine that has it, prepare the dataset as "
-            f"array_record in another folder:\n    {command(task, 'DIR')}\n"
-            "and name that folder:\n    --config.task.data_dir=DIR"
-        )
-    try:
-        if "array_record" in formats:
-            return builder.as_data_source(split, decoders=decoders, file_format="array_record")
-        return _read_with_tensorflow(builder, split, decoders)
-    except Exception as e:
-        raise UserError(
-            f"the split {split!r} of {task.name!r} in {builder.data_dir} cannot be read: "
-            f"{brief(e)}. Remove that folder and prepare it again"
-            + (": start once more" if task.generated else f":\n    {command(task, root)}")
-        ) from e
-
-
-def _read_with_tensorflow(builder: Any, split: str, decoders: dict[str, Any]) -> list[Any]:
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    with contextlib.suppress(RuntimeError):  # It was too late: TensorFlow is in use already.
-        tf.config.set_visible_devices([], "GPU")
-    # One file after the other, as the data source has them, instead of interleaved.
-    config = tfds.ReadConfig(interleave_cycle_length=1)
-    dataset = builder.as_dataset(split=split, decoders=decoders, read_config=config)
-    return list(tfds.as_numpy(dataset))
+    if task.format == "npz":
+        return npz_source.read(task, root)
+    if task.format == "folder":
+        return folder_source.read(task, root, test_fraction)
+    return tfds_source.read(task, root, download=download)

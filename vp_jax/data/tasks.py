@@ -6,6 +6,8 @@ import dataclasses
 
 from vp_jax import errors
 
+FORMATS = ("tfds", "npz", "folder")
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -13,20 +15,26 @@ class Task:
 
     Attributes:
       name: what the user calls it.
-      tfds_name: its name in TensorFlow Datasets, `name`, `name/config` or `name/config:1.2.3`.
-      train: tfds split string of the pool that validation examples are held out of.
-      test: tfds split string of the final test, which nothing else may look at.
+      tfds_name: of format tfds: its name in TensorFlow Datasets, `name`, `name/config` or
+        `name/config:1.2.3`.
+      train: of format tfds: split string of the pool that validation examples are held out of.
+      test: of format tfds: split string of the final test, which nothing else may look at.
       class_names: one name a label, in the order of the labels; None takes those of the dataset.
       metric: what is reported.
-      image_key: the feature that holds the image.
-      label_key: the feature that holds the label.
+      image_key: of format tfds: the feature that holds the image.
+      label_key: of format tfds: the feature that holds the label.
       licence: of the images, in short.
       notes: what a reader of the results should know.
       generated: the package makes the dataset itself, without a network.
+      format: `"tfds"`, `"npz"` (one file of arrays) or `"folder"` (one folder a class).
+      file: of format npz: the file's name; None if it is the user's own and has any name.
+
+    Raises:
+      UserError: the format is unknown, or is tfds and has no `tfds_name`.
     """
 
     name: str
-    tfds_name: str
+    tfds_name: str | None = None
     train: str = "train"
     test: str = "test"
     class_names: tuple[str, ...] | None = None
@@ -36,17 +44,30 @@ class Task:
     licence: str = ""
     notes: str = ""
     generated: bool = False
+    format: str = "tfds"
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise errors.unknown(f"format of the task {self.name!r}:", self.format, FORMATS)
+        if self.format == "tfds" and not self.tfds_name:
+            raise errors.UserError(
+                f"the task {self.name!r} has no tfds_name; give its name in TensorFlow Datasets, "
+                'or the format of your own data, "npz" or "folder"'
+            )
 
 
-# Only datasets with a test split of their own. Where the dataset has a validation split too, it
-# joins the training pool: every task then holds out its validation examples by the same seeded
-# rule, and none has more labelled data for model selection than another.
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+# Only datasets with a test split of their own, but for the user's data. Where the dataset has a
+# validation split too, it joins the training pool: every task then holds out its validation
+# examples by the same seeded rule, and none has more labelled data for model selection than
+# another.
 _TASKS = (
     Task(
         name="digits",
         tfds_name="vp_digits",
-        class_names=("zero", "one", "two", "three", "four")
-        + ("five", "six", "seven", "eight", "nine"),
+        class_names=DIGIT_WORDS,
         licence="CC BY 4.0",
         notes="scikit-learn's 1,797 handwritten digits, 8 x 8 grey: 1,297 for training, 500 test",
         generated=True,
@@ -89,6 +110,26 @@ _TASKS = (
         tfds_name="oxford_iiit_pet",
         licence="CC BY-SA 4.0",
         notes="37 breeds of cats and dogs: 3,680 and 3,669",
+    ),
+    Task(
+        name="usps",
+        format="npz",
+        file="usps.npz",
+        class_names=DIGIT_WORDS,
+        licence="none stated",
+        notes="handwritten digits from envelopes, 16 x 16 grey: 7,291 and 2,007",
+    ),
+    Task(
+        name="npz",
+        format="npz",
+        licence="yours",
+        notes="any .npz file of arrays: train_data, train_target, test_data, test_target",
+    ),
+    Task(
+        name="folder",
+        format="folder",
+        licence="yours",
+        notes="any folder or archive of images, one folder a class",
     ),
 )
 _BY_NAME = {task.name: task for task in _TASKS}

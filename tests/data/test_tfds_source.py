@@ -9,7 +9,7 @@ import time
 import fake_tfds
 import pytest
 
-from vp_jax.data import download, source, tasks
+from vp_jax.data import download, source, tasks, tfds_source
 from vp_jax.data.tasks import Task
 from vp_jax.errors import UserError
 
@@ -18,7 +18,7 @@ FAKE = Task("fake", "fake")
 
 @pytest.fixture
 def no_tensorflow(monkeypatch):
-    monkeypatch.setattr(source, "has_tensorflow", lambda: False)
+    monkeypatch.setattr(tfds_source, "has_tensorflow", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,14 @@ def test_newest_version(tmp_path, data_dir):
         fake_tfds.make(tmp_path, "fake", splits, num_classes=3, version=version)
     (tmp_path / "fake" / "2.0.0").mkdir()  # Holds nothing.
     (tmp_path / "fake" / "incomplete.ABC_3.0.0").mkdir()
-    assert source.read(FAKE, tmp_path).directory.name == "1.10.0"
+    assert source.read(FAKE, tmp_path).path.name == "1.10.0"
     task = dataclasses.replace(FAKE, tfds_name="fake:1.9.0")
-    assert source.read(task, tmp_path).directory.name == "1.9.0"
+    assert source.read(task, tmp_path).path.name == "1.9.0"
 
 
 def test_default_data_dir(monkeypatch, data_dir):
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
-    assert source.read(FAKE).directory == data_dir / "fake" / "1.0.0"
+    assert source.read(FAKE).path == data_dir / "fake" / "1.0.0"
 
 
 def test_names_that_are_only_numbers_are_none(tmp_path):
@@ -88,7 +88,7 @@ def test_missing(tmp_path, no_tensorflow, download_setting):
 
 
 def test_download_is_not_tried_when_forbidden(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "has_tensorflow", lambda: True)
+    monkeypatch.setattr(tfds_source, "has_tensorflow", lambda: True)
     monkeypatch.setattr(download, "download", lambda *args: pytest.fail("downloaded"))
     with pytest.raises(UserError, match="is not prepared"):
         source.read(FAKE, tmp_path, download=False)
@@ -106,13 +106,13 @@ def test_no_network(tmp_path, monkeypatch):
     tfds = pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(tfds, "builder", lambda *args, **kwargs: Builder())
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(source, "has_tensorflow", lambda: True)
+    monkeypatch.setattr(tfds_source, "has_tensorflow", lambda: True)
     with pytest.raises(UserError, match=r"(?s)could not be prepared: URLError.*data_dir=DIR"):
         source.read(FAKE, tmp_path)
 
 
 def test_unknown_to_tfds(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "has_tensorflow", lambda: True)
+    monkeypatch.setattr(tfds_source, "has_tensorflow", lambda: True)
     with pytest.raises(UserError, match="could not be prepared: DatasetNotFoundError"):
         source.read(Task("x", "no_such_dataset"), tmp_path)
 
@@ -156,15 +156,16 @@ def test_tfrecord_without_tensorflow(tmp_path, no_tensorflow):
 
 def test_tfrecord_with_tensorflow(tmp_path):
     tf = pytest.importorskip("tensorflow")
+    tfds = pytest.importorskip("tensorflow_datasets")
     folder = make_small(tmp_path)
     reference = list(source.read(FAKE, tmp_path).train)
     for file in list(folder.glob("*.array_record-*")):
         split = "train" if "-train." in file.name else "test"
-        records = source.read(FAKE, tmp_path)  # Opened before the info says tfrecord.
-        examples = records.train if split == "train" else records.test
+        builder = tfds.builder_from_directory(folder)  # Before the info says tfrecord.
+        records = builder.as_data_source(split, file_format="array_record").data_source
         with tf.io.TFRecordWriter(str(file).replace("array_record", "tfrecord")) as writer:
-            for i in range(len(examples)):
-                writer.write(examples._records.data_source[i])
+            for i in range(len(records)):
+                writer.write(records[i])
     for file in list(folder.glob("*.array_record-*")):
         file.unlink()
     info = folder / "dataset_info.json"
