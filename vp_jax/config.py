@@ -14,11 +14,12 @@ def default() -> ConfigDict:
     """CLIP ViT-B/32, padding of 30 pixels, CIFAR100: the paper's main experiment."""
     config = ConfigDict()
     config.seed = 0  # of everything random
-    config.tune = ("prompt",)  # the parts that train; () evaluates the zero-shot model only
+    config.tune = ("prompt",)  # the parts that train, of prompt, head, backbone; (): zero-shot only
 
     config.backbone = ConfigDict()
     config.backbone.name = "clip_vit_b32"
     config.backbone.weights = placeholder(str)  # Hub id, file or folder; None: the name's own
+    config.backbone.source = "vp_jax"  # of the modules: vp_jax, or scenic where it is installed
 
     config.prompt = ConfigDict()
     config.prompt.name = "pad"  # pad, fixed_patch, random_patch
@@ -31,24 +32,42 @@ def default() -> ConfigDict:
     config.prompt.bounded = False  # in pixel space: keep prompted images in [0, 1]
 
     config.head = ConfigDict()
-    config.head.name = "text"
+    config.head.name = "text"  # of a CLIP: text, linear; else linear or an output mapping
     config.head.templates = ("This is a photo of a {}",)  # several average: "('{}', 'a {}')"
+    config.head.table = ()  # of fixed: a source class for each class, or a mapping.csv
+    config.head.many_to_one = False  # let classes share a source class
+    config.head.smoothing = 1.0  # of bayesian, bayesian_plus: Laplace's, added to every count
+    config.head.top_share = 0.15  # of bayesian_plus: source classes counted, times the classes
+    config.head.second_pass = False  # of refitted mappings: count again after the epoch, exactly
+    config.head.text_backbone = "clip_vit_b32"  # of semantic: whose texts are compared
+    config.head.text_weights = placeholder(str)  # of semantic: as backbone.weights
+    config.head.from_run = placeholder(str)  # workdir of a run whose trained head to begin with
+    config.head.solver = "auto"  # of a linear probe: sklearn, optax, auto (by size), or sgd
 
     config.task = ConfigDict()
     config.task.name = "cifar100"
-    config.task.data_dir = placeholder(str)  # of tfds; None: its default
+    config.task.data_dir = placeholder(str)  # of tfds (None: its default), or of the images
     config.task.download = True  # prepare the data when they are missing (needs TensorFlow)
     config.task.class_names = ()  # "('a', 'b')", or a .txt file with one a line, not the dataset's
     config.task.val_fraction = 0.1  # of the training data, stratified, held out to select by
+    config.task.test_fraction = 0.2  # of a folder without a test split, held out for every seed
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
+
+    config.augment = ConfigDict()
+    config.augment.flip = False  # mirror half of the training images
+    config.augment.crop_scale = 1.0  # least share of the area that random crops keep; 1: no crops
 
     config.batch_size = 256  # of all devices together
     config.epochs = 1000
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"  # any of optax
     config.optimizer.learning_rate = 40.0
+    config.optimizer.learning_rates = ConfigDict()
+    config.optimizer.learning_rates.prompt = placeholder(float)  # None: learning_rate
+    config.optimizer.learning_rates.head = placeholder(float)
+    config.optimizer.learning_rates.backbone = placeholder(float)
     config.optimizer.momentum = 0.9  # of sgd
-    config.optimizer.weight_decay = 0.0
+    config.optimizer.weight_decay = 0.0  # of prompts, and of matrices, not vectors, elsewhere
     config.optimizer.settings = ConfigDict()  # further arguments of the optax function
     config.schedule = ConfigDict()
     config.schedule.name = "warmup_cosine"  # or constant

@@ -12,6 +12,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vp_jax import prompts, report
+from vp_jax.backbones import Backbone
+from vp_jax.data import Split
 from vp_jax.data.preprocess import ResizeRule, preprocess
 from vp_jax.errors import UserError
 from vp_jax.training import setup as setup_lib
@@ -19,24 +21,32 @@ from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import Checkpoints, size
 from vp_jax.training.evaluation import Evaluation, make_evaluate
 from vp_jax.training.forward import Parts
-from vp_jax.training.loop import Loop, Outcome
+from vp_jax.training.head import is_probe
+from vp_jax.training.loop import Loop, Outcome, fresh_state
+from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import read_metrics
+from vp_jax.training.probe import run_probe
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import make_mesh, put, replicated
-from vp_jax.training.step import init_state
+from vp_jax.training.text_features import store_text_features
+from vp_jax.training.zero_shot import ZeroShot
 
 EXAMPLES = 8
 
 Result = dict[str, Any]
 
 
-def train(config: ConfigDict, workdir: str | pathlib.Path) -> Result:
+def train(
+    config: ConfigDict, workdir: str | pathlib.Path, backbone: Backbone | None = None
+) -> Result:
     """Trains, or goes on training, what `config.tune` names, and evaluates it once on test.
 
     Args:
       config: settings as `vp_jax.config.default()` has them.
       workdir: folder of this run: settings, checkpoints, metrics, result and pictures. A finished
         run is not repeated.
+      backbone: a model of your own, as `backbones.from_fn` makes it, instead of the one that
+        `config.backbone` names.
 
     Returns:
       What is in `result.json`.
@@ -45,40 +55,62 @@ def train(config: ConfigDict, workdir: str | pathlib.Path) -> Result:
       UserError: bad settings or input, or a folder that belongs to another run.
     """
     workdir = pathlib.Path(workdir)
-    setup_lib.check(config)
+    config = _with_backbone(config, backbone)
+    setup_lib.check(config, backbone)
     workdir_lib.check_settings(workdir, config)
     path = workdir / workdir_lib.RESULT
     if path.exists():
         print(f"this run is finished: {path}", file=sys.stderr)
         return json.loads(path.read_text())
-    experiment = setup_lib.setup(config, workdir)
+    experiment = setup_lib.setup(config, workdir, backbone)
     with workdir_lib.claim(workdir, config):
-        setup_lib.store_text_features(experiment, workdir)
-        outcome = Loop(experiment, workdir).run()
+        head = experiment.head
+        store_text_features(
+            workdir / workdir_lib.TEXT_FEATURES, head.text_features, head.text_origin
+        )
+        run = run_probe if is_probe(config) else lambda *args: Loop(*args).run()
+        outcome = run(experiment, workdir)
         zero_shot, tuned = evaluate_outcome(experiment, outcome)
         result = make_result(experiment, outcome, zero_shot, tuned)
-        if "prompt" in config.tune:
+        write_mapping(experiment, outcome.best, workdir)
+        if outcome.progress.best_step > 0:
             draw(experiment, outcome, zero_shot, tuned, workdir)
         workdir_lib.write_json(path, result)
     return result
 
 
-def evaluate_outcome(experiment: Experiment, outcome: Outcome) -> tuple[Evaluation, Evaluation]:
-    """The test split, looked at for the first and only time: without and with what was tuned."""
-    test = experiment.task.test
-    zero_shot = outcome.evaluate(outcome.frozen, test)
-    if not outcome.best:
-        return zero_shot, zero_shot
+def _with_backbone(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
+    """The settings with the name of the user's own backbone, so that records say what was used."""
+    if backbone is None:
+        return config
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.backbone.name = backbone.name
+    return config
+
+
+def evaluate_outcome(
+    experiment: Experiment, outcome: Outcome
+) -> tuple[Evaluation | None, Evaluation]:
+    """The test split, looked at for the first and only time: before training, if that means
+    anything, and with what was tuned."""
+    test, zero_shot = experiment.task.test, None
+    if outcome.zero_shot.exists:
+        zero_shot = outcome.evaluate(outcome.zero_shot.parts(), test)
+        if not experiment.tuned:
+            return zero_shot, zero_shot
     return zero_shot, outcome.evaluate({**outcome.frozen, **outcome.best}, test)
 
 
 def make_result(
-    experiment: Experiment, outcome: Outcome, zero_shot: Evaluation, tuned: Evaluation
+    experiment: Experiment, outcome: Outcome, zero_shot: Evaluation | None, tuned: Evaluation
 ) -> Result:
     """What `result.json` holds; accuracies in [0, 1], times in seconds.
 
+    `zero_shot_test_accuracy` is None where the head began with nothing but random numbers.
     `checkpoint_bytes` counts the arrays of a checkpoint. `images_per_second` is of steady training,
-    without compilation, evaluations and checkpoints; `wall_seconds` is of everything, over all
+    without compilation, evaluations and checkpoints, or of computing a linear probe's features;
+    `wall_seconds` is of everything, over all
     starts of the run.
     """
     config, progress, task = experiment.config, outcome.progress, experiment.task
@@ -90,7 +122,8 @@ def make_result(
         "task": config.task.name,
         "backbone": config.backbone.name,
         "backbone_fingerprint": experiment.backbone.fingerprint,
-        "prompt": config.prompt.name if config.tune else None,
+        "prompt": config.prompt.name if "prompt" in config.tune else None,
+        "head": config.head.name,
         "tune": list(config.tune),
         "seed": config.seed,
         "classes": len(task.class_names),
@@ -102,7 +135,7 @@ def make_result(
         "best_step": progress.best_step,
         "selected_on": config.select_on,
         "trainable_parameters": prompts.count(experiment.tuned),
-        "zero_shot_test_accuracy": zero_shot.accuracy,
+        "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "val_accuracy": val_accuracy,
         "test_accuracy": tuned.accuracy,
         "test_loss": tuned.loss,
@@ -115,23 +148,33 @@ def make_result(
 def draw(
     experiment: Experiment,
     outcome: Outcome,
-    zero_shot: Evaluation,
+    zero_shot: Evaluation | None,
     tuned: Evaluation,
     workdir: pathlib.Path,
 ) -> None:
-    """Writes `prompt.png`, `curves.png` and `examples.png`."""
-    task, prompt = experiment.task, experiment.prompt
+    """Writes `prompt.png` and `examples.png` of a prompt, `curves.png` of training by steps."""
+    config, task, prompt = experiment.config, experiment.task, experiment.prompt
+    if experiment.total_steps:
+        report.curves(workdir / "curves.png", read_metrics(workdir), outcome.progress.zero_shot)
+    if "prompt" not in config.tune:
+        return
     params = jax.device_get(outcome.best["prompt"])
     picture = prompts.to_image(prompt, params, experiment.image_shape)
-    title = f"{experiment.config.prompt.name}, {prompts.count(params):,} parameters"
+    title = f"{config.prompt.name}, {prompts.count(params):,} parameters"
     report.prompt_picture(workdir / "prompt.png", picture, title)
-    report.curves(workdir / "curves.png", read_metrics(workdir), outcome.progress.zero_shot)
 
     chosen = example_indices(task.test.labels, EXAMPLES)
-    before, after = prompted_examples(experiment, params, task.test.images[chosen])
+    shown = Split("test", task.test.images[chosen], task.test.labels[chosen])
+    if zero_shot is None:  # the head that was trained with the prompt, on images without it
+        parts = {**outcome.frozen, **outcome.best}
+        unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
+        predicted = unprompted.predictions
+    else:
+        predicted = zero_shot.predictions[chosen]
+    before, after = prompted_examples(experiment, params, shown.images)
     named = [
-        [task.class_names[i] for i in labels[chosen]]
-        for labels in (task.test.labels, zero_shot.predictions, tuned.predictions)
+        [task.class_names[i] for i in labels]
+        for labels in (shown.labels, predicted, tuned.predictions[chosen])
     ]
     report.examples(workdir / "examples.png", before, after, *named)
 
@@ -160,14 +203,18 @@ def example_indices(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def evaluate(
-    workdir: str | pathlib.Path, weights: str | None = None, data_dir: str | None = None
+    workdir: str | pathlib.Path,
+    weights: str | None = None,
+    data_dir: str | None = None,
+    backbone: Backbone | None = None,
 ) -> Result:
-    """Test accuracy of a run's best checkpoint, and of the same model without the prompt.
+    """Test accuracy of a run's best checkpoint, and of the same model before training.
 
     Args:
       workdir: of a training, finished or not.
       weights: where the backbone's weights are now, if not where they were.
       data_dir: likewise for the data.
+      backbone: the user's own one, if it was trained with one.
 
     Returns:
       task, backbone, tune, step, steps, zero_shot_test_accuracy, test_accuracy.
@@ -180,23 +227,25 @@ def evaluate(
     with config.ignore_type():
         config.backbone.weights = weights or config.backbone.weights
         config.task.data_dir = data_dir or config.task.data_dir
-    experiment = setup_lib.setup(config, workdir)
+    experiment = setup_lib.setup(config, workdir, backbone)
     everywhere = replicated(mesh := make_mesh())
     run_evaluate = make_evaluate(experiment.forward, experiment.key, config.batch_size, mesh)
     frozen = put(experiment.frozen, everywhere)
-    zero_shot = run_evaluate(frozen, experiment.task.test)
+    before = ZeroShot(experiment, frozen, mesh)
+    zero_shot = run_evaluate(before.parts(), experiment.task.test) if before.exists else None
     best, test = 0, zero_shot
     if config.tune:
-        best, tuned = _best(experiment, workdir)
-        test = run_evaluate({**frozen, **put(tuned, everywhere)}, experiment.task.test)
+        best, changed = _best(experiment, workdir)
+        test = run_evaluate({**frozen, **put(changed, everywhere)}, experiment.task.test)
     return {
         "task": config.task.name,
         "backbone": config.backbone.name,
+        "head": config.head.name,
         "tune": list(config.tune),
         "step": best,
         "steps": experiment.total_steps,
         "test_examples": len(experiment.task.test),
-        "zero_shot_test_accuracy": zero_shot.accuracy,
+        "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "test_accuracy": test.accuracy,
     }
 
@@ -206,7 +255,7 @@ def _best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
     if not folder.is_dir():
         raise UserError(f"{workdir} holds no checkpoint yet; train first")
     checkpoints = Checkpoints(folder)
-    fresh = init_state(experiment.tuned, experiment.optimizer, experiment.key)
+    fresh = fresh_state(experiment)
     found = checkpoints.restore_latest(fresh, experiment.identity)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; train first")
@@ -217,4 +266,4 @@ def _best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
     if best != int(state.step):
         state = checkpoints.restore(best, fresh)
     checkpoints.close()
-    return best, state.tuned
+    return best, {**state.mapping, **state.tuned}

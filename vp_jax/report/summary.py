@@ -14,6 +14,8 @@ def _percent(value: float | None) -> str:
 
 
 def _gain(result: Mapping[str, Any]) -> str:
+    if result["zero_shot_test_accuracy"] is None:
+        return "-"
     points = 100 * (result["test_accuracy"] - result["zero_shot_test_accuracy"])
     return f"{points:+.1f} points"
 
@@ -23,6 +25,7 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
     rows = [
         ("task", f"{result['task']}, {result['classes']} classes"),
         ("backbone", result["backbone"]),
+        ("head", result["head"]),
         ("zero-shot test accuracy (TP)", _percent(result["zero_shot_test_accuracy"])),
     ]
     if result["tune"]:

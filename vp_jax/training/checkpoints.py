@@ -141,6 +141,15 @@ class Checkpoints:
         items = ocp.args.Composite(meta=ocp.args.JsonRestore())
         return self._manager.restore(step, args=items).meta
 
+    def arrays(self, step: int) -> dict[str, np.ndarray]:
+        """All arrays of a step by their dotted names, whatever state they are of.
+
+        Raises:
+          ValueError: the checkpoint is damaged.
+        """
+        saved = self._manager.item_metadata(step).state
+        return self._read(step, {name: np.empty(x.shape, x.dtype) for name, x in saved.items()})
+
     def restore(self, step: int, target: State) -> State:
         """The state of a step, as NumPy arrays.
 
@@ -152,14 +161,18 @@ class Checkpoints:
           ValueError: the checkpoint is damaged.
         """
         wanted = {name: np.empty(x.shape, x.dtype) for name, x in to_arrays(target).items()}
+        arrays = self._read(step, wanted)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, x: arrays[_name(path)] if np.size(x) else np.asarray(x), target
+        )
+
+    def _read(self, step: int, wanted: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         items = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
         restored = self._manager.restore(step, args=items).state
         arrays = {name: np.asarray(array) for name, array in restored.items()}
         if digest(arrays) != self.meta(step)["digest"]:
             raise ValueError(f"checkpoint {step} does not hold what was saved in it")
-        return jax.tree_util.tree_map_with_path(
-            lambda path, x: arrays[_name(path)] if np.size(x) else np.asarray(x), target
-        )
+        return arrays
 
     def restore_latest(
         self, target: State, identity: Mapping[str, Any]

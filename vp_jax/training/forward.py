@@ -9,44 +9,61 @@ import jax
 
 from vp_jax.backbones import Backbone
 from vp_jax.data.preprocess import ResizeRule, normalize, preprocess
+from vp_jax.heads import Head
 from vp_jax.prompts import Prompt
 
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
+Augment = Callable[[jax.Array, jax.Array], jax.Array]  # key and images in [0, 1] to images
 
 
 class Forward(Protocol):
-    """Maps parts and uint8 images `[B, h, w, 3]` to logits `[B, K]`, float32."""
+    """Maps parts and uint8 images `[B, h, w, 3]` to an array `[B, N]`, float32."""
 
     def __call__(
         self, parts: Parts, images: jax.Array, *, rng: jax.Array | None = None
     ) -> jax.Array: ...
 
 
-def make_forward(
+def make_outputs(
     backbone: Backbone,
     prompt: Prompt,
     space: str,
-    head: Callable[[Any, jax.Array], jax.Array],
+    takes: str,
+    augment: Augment | None = None,
 ) -> Forward:
-    """Composes resize, crop, prompt, normalisation, backbone and head into one pure function.
+    """Composes resize, crop, prompt, normalisation and backbone into one pure function.
 
     Without a part named "prompt" the images go unprompted, which is the zero-shot path.
 
     Args:
-      backbone: its apply, image size, resize rule, mean and std are used, not its parameters.
+      backbone: its functions, image size, resize rule, mean and std are used, not its parameters.
       prompt: what acts on the images.
       space: `"pixel"`, before normalisation, or `"normalized"`, after it, as in the paper.
-      head: maps head parameters and the backbone's output to logits.
+      takes: what comes out: `"features"` or the backbone's own `"logits"`.
+      augment: acts on the resized images, before the prompt.
     """
     rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
 
-    def forward(parts: Parts, images: jax.Array, *, rng: jax.Array | None = None) -> jax.Array:
+    def outputs(parts: Parts, images: jax.Array, *, rng: jax.Array | None = None) -> jax.Array:
         x = preprocess(images, rule)
+        if augment is not None:
+            augment_rng, rng = jax.random.split(rng)
+            x = augment(augment_rng, x)
         if "prompt" in parts and space == "pixel":
             x = prompt.apply(parts["prompt"], x, rng=rng)
         x = normalize(x, backbone.mean, backbone.std)
         if "prompt" in parts and space == "normalized":
             x = prompt.apply(parts["prompt"], x, rng=rng)
-        return head(parts["head"], backbone.apply(parts["backbone"], x))
+        x = backbone.apply(parts["backbone"], x)
+        return x if takes == "features" else backbone.classify(parts["backbone"], x)
+
+    return outputs
+
+
+def make_forward(outputs: Forward, head: Head) -> Forward:
+    """The logits over the downstream classes: the head after `outputs` of the backbone."""
+
+    def forward(parts: Parts, images: jax.Array, *, rng: jax.Array | None = None) -> jax.Array:
+        return head.apply(parts["head"], outputs(parts, images, rng=rng))
 
     return forward

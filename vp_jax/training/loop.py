@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import jax
+import numpy as np
 import tqdm
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -20,11 +21,14 @@ from vp_jax.training import step as step_lib
 from vp_jax.training.batching import train_batch
 from vp_jax.training.checkpoints import Checkpoints
 from vp_jax.training.evaluation import Evaluate, make_evaluate
+from vp_jax.training.forward import Parts
+from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import by_example, make_mesh, put, replicated
 from vp_jax.training.step import State
 from vp_jax.training.workdir import CHECKPOINTS
+from vp_jax.training.zero_shot import ZeroShot, make_mapping_fit
 
 STEPS_IN_FLIGHT = 2
 
@@ -37,7 +41,8 @@ class Progress:
       best_step: of the best evaluation so far, -1 before the first.
       best: its metrics.
       stale: evaluations since then.
-      zero_shot: accuracy without a prompt on the split that is selected on.
+      zero_shot: accuracy before training on the split that is selected on; None where the head
+        had nothing but random numbers.
       done: whether training is over.
       train_seconds, train_images: of steady training, the first step of a start left out.
       wall_seconds: of all starts together.
@@ -46,7 +51,7 @@ class Progress:
     best_step: int = -1
     best: dict[str, float] = dataclasses.field(default_factory=dict)
     stale: int = 0
-    zero_shot: float = 0.0
+    zero_shot: float | None = None
     done: bool = False
     train_seconds: float = 0.0
     train_images: int = 0
@@ -62,24 +67,55 @@ class Progress:
 
 @dataclasses.dataclass
 class Outcome:
-    """The end of training: parameters of the best and the last step, and the run's progress."""
+    """The end of training.
 
-    best: dict[str, Any]
+    Attributes:
+      best: the parts that changed, mapping included, as they were at the best step.
+      last: the state after the last step.
+      progress: of the run.
+      evaluate: of a split with any parts.
+      frozen: the parts that did not change.
+      zero_shot: the model before training.
+    """
+
+    best: Parts
     last: State
     progress: Progress
     evaluate: Evaluate
-    frozen: dict[str, Any]
+    frozen: Parts
+    zero_shot: ZeroShot
 
 
 def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep:
     """The jitted step: state donated, batch split over the mesh, everything else replicated."""
     everywhere = replicated(mesh)
     return jax.jit(
-        step_lib.make_train_step(experiment.forward, experiment.optimizer),
+        step_lib.make_train_step(experiment.train_forward, experiment.optimizer, experiment.tally),
         in_shardings=(everywhere, everywhere, by_example(mesh)),
         out_shardings=everywhere,
         donate_argnums=0,
     )
+
+
+def fresh_state(experiment: Experiment) -> State:
+    """The state before the first step, also what checkpoints are restored into."""
+    return step_lib.init_state(
+        experiment.tuned,
+        experiment.optimizer,
+        experiment.key,
+        experiment.mapping,
+        None if experiment.tally is None else experiment.tally.zero(),
+    )
+
+
+def checkpoint_meta(experiment: Experiment, progress: Progress, step: int) -> dict[str, Any]:
+    """What a checkpoint says of itself: whose it is, how far the run is, where in the data."""
+    epoch, position = divmod(step, experiment.steps_per_epoch)
+    return {
+        "identity": experiment.identity,
+        "progress": dataclasses.asdict(progress),
+        "data_position": {"seed": experiment.config.seed, "epoch": epoch, "batch": position},
+    }
 
 
 class Loop:
@@ -95,9 +131,10 @@ class Loop:
         self.evaluate = make_evaluate(
             experiment.forward, experiment.key, self.config.batch_size, self.mesh
         )
+        self.zero_shot = ZeroShot(experiment, self.frozen, self.mesh)
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
         self.workdir = workdir
-        fresh = step_lib.init_state(experiment.tuned, experiment.optimizer, experiment.key)
+        fresh = fresh_state(experiment)
         found = self.checkpoints.restore_latest(fresh, experiment.identity)
         self.progress = Progress()
         if found is not None:
@@ -106,6 +143,7 @@ class Loop:
         self.wall_before = self.progress.wall_seconds
         self.state: State = put(fresh, self.everywhere)
         self.step = int(fresh.step)
+        self.is_fresh = found is None
         if found is not None:
             print(f"going on from step {self.step} of {experiment.total_steps}", file=sys.stderr)
 
@@ -118,8 +156,8 @@ class Loop:
         """
         metrics = Metrics(self.workdir, self.step)
         try:
-            if self.step == 0 and len(self._selection):
-                self.progress.zero_shot = self.evaluate(self.frozen, self._selection).accuracy
+            if self.is_fresh:
+                self._begin()
             if not self.progress.done:
                 with INTERRUPTS.deferred():
                     self._train(metrics)
@@ -127,6 +165,39 @@ class Loop:
         finally:
             metrics.close()
         return self._outcome()
+
+    def _begin(self) -> None:
+        experiment = self.experiment
+        if experiment.is_fitted:
+            head = self.zero_shot.head()
+            if experiment.head.head.refit == "epoch" and experiment.tuned:
+                head = self._fit_mapping()
+            self._set_mapping(head)
+        if self.zero_shot.exists and len(self._selection):
+            result = self.evaluate(self.zero_shot.parts(), self._selection)
+            self.progress.zero_shot = result.accuracy
+
+    def _parts(self) -> Parts:
+        return {**self.frozen, **self.state.mapping, **self.state.tuned}
+
+    def _fit_mapping(self) -> dict[str, Any]:
+        return make_mapping_fit(self.experiment, self.mesh)(
+            self._parts(), self.experiment.task.train
+        )
+
+    def _set_mapping(self, head: dict[str, Any]) -> None:
+        self.state = self.state._replace(
+            mapping=put({"head": head}, self.everywhere),
+            counts=put(np.zeros(self.state.counts.shape, np.float32), self.everywhere),
+        )
+
+    def _refit(self) -> None:
+        """Fits the mapping anew at the end of an epoch."""
+        if self.experiment.tally is None:
+            self._set_mapping(self._fit_mapping())
+        else:
+            counts = np.asarray(jax.device_get(self.state.counts))
+            self._set_mapping(self.experiment.head.head.fit(counts))
 
     @property
     def _selection(self):
@@ -156,7 +227,7 @@ class Loop:
                 if len(in_flight) > STEPS_IN_FLIGHT:
                     in_flight.popleft().block_until_ready()
                 if self.step == 1:
-                    self._check_gradient(float(out["grad_norm"]))
+                    self._check_gradient(out)
                 if self.step - first_of_start == 1:
                     out["loss"].block_until_ready()
                     clock = time.monotonic()
@@ -174,9 +245,12 @@ class Loop:
                     )
                     bar.set_postfix(shown, refresh=False)
                 stops = INTERRUPTS.received is not None
-                if evaluates or stops or self._is_checkpoint_step():
+                refits = position == 0 and experiment.head.head.refit == "epoch"
+                if evaluates or stops or refits or self._is_checkpoint_step():
                     out["loss"].block_until_ready()
                     self.progress.train_seconds += time.monotonic() - clock
+                    if refits:
+                        self._refit()
                     if evaluates:
                         self._evaluate(metrics, last)
                         shown["val" if config.select_on == "val" else "test"] = (
@@ -210,39 +284,49 @@ class Loop:
             "train/loss": totals["loss"],
             "train/accuracy": totals["accuracy"],
             "train/grad_norm": float(out["grad_norm"]),
-            "learning_rate": float(self.experiment.schedule(self.step - 1)),
+            **self._learning_rates(),
         }
         metrics.write(self.step, row)
         self.state = self.state._replace(sums=put(step_lib.zero_sums(), self.everywhere))
         return row
 
+    def _learning_rates(self) -> dict[str, float]:
+        rates = {p: float(f(self.step - 1)) for p, f in self.experiment.schedules.items()}
+        if len(set(rates.values())) == 1:
+            return {"learning_rate": next(iter(rates.values()))}
+        return {f"learning_rate/{part}": rate for part, rate in rates.items()}
+
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
         name, progress = self.config.select_on, self.progress
-        evaluation = self.evaluate({**self.frozen, **self.state.tuned}, self._selection)
+        evaluation = self.evaluate(self._parts(), self._selection)
         result = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
         metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
         progress.record(self.step, result)
+        if progress.best_step == self.step:
+            write_mapping(self.experiment, self.state.mapping, self.workdir)
         patience = self.config.patience
         progress.done = last or (patience > 0 and progress.stale >= patience)
 
     def _save(self) -> None:
         experiment, progress = self.experiment, self.progress
         progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        epoch, position = divmod(self.step, experiment.steps_per_epoch)
-        meta = {
-            "identity": experiment.identity,
-            "progress": dataclasses.asdict(progress),
-            "data_position": {"seed": self.config.seed, "epoch": epoch, "batch": position},
-        }
+        meta = checkpoint_meta(experiment, progress, self.step)
         self.checkpoints.save(self.state, meta, progress.best_step)
 
-    def _check_gradient(self, norm: float) -> None:
-        if norm == 0:
+    def _check_gradient(self, out: step_lib.StepMetrics) -> None:
+        for part in self.experiment.tuned:
+            if part == "prompt" and float(out["grad_norm/prompt"]) == 0:
+                raise UserError(
+                    "the gradient with respect to the prompt is exactly zero at the first step, so "
+                    "nothing can be learned: the backbone or the head gives the same output for "
+                    f"every image. Check the weights of {self.config.backbone.name} "
+                    "(--config.backbone.weights): a head of zeros does this"
+                )
+        if float(out["grad_norm"]) == 0:
             raise UserError(
-                "the gradient with respect to the prompt is exactly zero at the first step, so "
-                "nothing can be learned: the backbone or the head gives the same output for every "
-                f"image. Check the weights of {self.config.backbone.name} "
-                "(--config.backbone.weights): a head of zeros does this"
+                f"the gradient with respect to {' and '.join(self.experiment.tuned)} is exactly "
+                "zero at the first step, so nothing can be learned. Check the weights of "
+                f"{self.config.backbone.name} (--config.backbone.weights)"
             )
 
     def _check_finite(self) -> None:
@@ -259,10 +343,9 @@ class Loop:
     def _outcome(self) -> Outcome:
         progress = self.progress
         progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        best = self.state.tuned
+        best = self.state
         if progress.best_step not in (-1, self.step):
-            best = put(
-                self.checkpoints.restore(progress.best_step, self.state).tuned, self.everywhere
-            )
+            best = self.checkpoints.restore(progress.best_step, self.state)
+        best = put({**best.mapping, **best.tuned}, self.everywhere)
         self.checkpoints.close()
-        return Outcome(best, self.state, progress, self.evaluate, self.frozen)
+        return Outcome(best, self.state, progress, self.evaluate, self.frozen, self.zero_shot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optax
@@ -29,6 +29,7 @@ def by_name(
     *,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
+    mask: Callable[[Any], Any] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
     """An optax optimiser.
@@ -39,6 +40,7 @@ def by_name(
       momentum: of `sgd`; other optimisers take theirs from `settings`.
       weight_decay: added to the gradient times the parameters (L2), or handed to the optimiser
         where it has a `weight_decay` of its own (decoupled, as in `adamw`).
+      mask: maps parameters to a tree of bools, which of them decay; all by default.
       settings: further arguments of the optimiser.
 
     Raises:
@@ -58,8 +60,10 @@ def by_name(
     before = optax.identity()
     if weight_decay and "weight_decay" in parameters:
         arguments.setdefault("weight_decay", weight_decay)
+        if mask is not None and "mask" in parameters:
+            arguments.setdefault("mask", mask)
     elif weight_decay:
-        before = optax.add_decayed_weights(weight_decay)
+        before = optax.add_decayed_weights(weight_decay, mask)
     try:
         return optax.chain(before, function(learning_rate, **arguments))
     except (TypeError, ValueError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from vp_jax import heads
 from vp_jax.training.forward import Forward, Parts
 
 
@@ -40,18 +41,24 @@ class State(NamedTuple):
     Attributes:
       step: number of updates made, int32.
       tuned: parameters of the parts that train, by part.
+      mapping: `{"head": parameters}` of an output mapping, which gradients do not train; else
+        empty.
       opt_state: of the optax optimiser.
       key: data of the random key of the run, uint32; constant, the step is folded into it.
       sums: totals since they were last read and reset.
       failed_step: first step whose loss was not finite, or -1.
+      counts: of source classes against classes, `[K_src, K]` float32, since the mapping was last
+        fitted; `[0, 0]` where it is not refitted.
     """
 
     step: jax.Array
     tuned: Parts
+    mapping: Parts
     opt_state: optax.OptState
     key: jax.Array
     sums: Sums
     failed_step: jax.Array
+    counts: jax.Array
 
 
 StepMetrics = dict[str, jax.Array]
@@ -64,15 +71,23 @@ def zero_sums() -> Sums:
     return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
 
 
-def init_state(tuned: Parts, optimizer: optax.GradientTransformation, key: jax.Array) -> State:
+def init_state(
+    tuned: Parts,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    mapping: Parts | None = None,
+    counts: jax.Array | None = None,
+) -> State:
     """The state before the first step; `key` is a typed key, `jax.random.key(seed)`."""
     return State(
         step=jnp.zeros((), jnp.int32),
         tuned=tuned,
+        mapping=mapping or {},
         opt_state=optimizer.init(tuned),
         key=jax.random.key_data(key),
         sums=zero_sums(),
         failed_step=jnp.full((), -1, jnp.int32),
+        counts=jnp.zeros((0, 0), jnp.float32) if counts is None else counts,
     )
 
 
@@ -87,23 +102,48 @@ def batch_sums(logits: jax.Array, batch: Batch) -> Sums:
     )
 
 
-def make_train_step(forward: Forward, optimizer: optax.GradientTransformation) -> TrainStep:
+class Counting(Protocol):
+    """What counts source classes in passing, as `tally.Tally` does."""
+
+    outputs: Forward
+    head: heads.Head
+
+    def add(self, counts: jax.Array, source_logits: jax.Array, batch: Batch) -> jax.Array: ...
+
+
+def make_train_step(
+    forward: Forward, optimizer: optax.GradientTransformation, counting: Counting | None = None
+) -> TrainStep:
     """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
 
     The loss is the mean cross-entropy over the unmasked rows, differentiated with respect to
     `state.tuned` alone; `frozen` holds the parameters of all other parts and is an argument, not a
-    constant of the program. The metrics are `loss` and `grad_norm` of this step, scalars.
+    constant of the program. The metrics are scalars of this step: `loss`, `grad_norm`, and
+    `grad_norm/PART` of every tuned part.
+
+    Args:
+      forward: from parts and images to logits.
+      optimizer: of `state.tuned`.
+      counting: counts the source logits of the batch in `state.counts`; its outputs and head then
+        stand for `forward`.
     """
 
     def train_step(state: State, frozen: Parts, batch: Batch) -> tuple[State, StepMetrics]:
         rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
-        def loss_fn(tuned: Parts) -> tuple[jax.Array, Sums]:
-            logits = forward({**frozen, **tuned}, batch.image, rng=rng)
+        def loss_fn(tuned: Parts) -> tuple[jax.Array, tuple[Sums, jax.Array]]:
+            parts = {**frozen, **state.mapping, **tuned}
+            counts = state.counts
+            if counting is None:
+                logits = forward(parts, batch.image, rng=rng)
+            else:
+                source_logits = counting.outputs(parts, batch.image, rng=rng)
+                logits = counting.head.apply(parts["head"], source_logits)
+                counts = counting.add(counts, jax.lax.stop_gradient(source_logits), batch)
             sums = batch_sums(logits, batch)
-            return sums.loss / jnp.maximum(sums.count, 1.0), sums
+            return sums.loss / jnp.maximum(sums.count, 1.0), (sums, counts)
 
-        (loss, sums), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.tuned)
+        (loss, (sums, counts)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.tuned)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.tuned)
         first_failure = (state.failed_step < 0) & ~jnp.isfinite(loss)
         state = state._replace(
@@ -112,8 +152,10 @@ def make_train_step(forward: Forward, optimizer: optax.GradientTransformation) -
             opt_state=opt_state,
             sums=jax.tree.map(jnp.add, state.sums, sums),
             failed_step=jnp.where(first_failure, state.step, state.failed_step),
+            counts=counts,
         )
-        return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        norms = {f"grad_norm/{part}": optax.tree.norm(grads[part]) for part in grads}
+        return state, {"loss": loss, "grad_norm": optax.tree.norm(grads), **norms}
 
     return train_step
 

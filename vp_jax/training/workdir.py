@@ -11,19 +11,23 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vp_jax.config import default
 from vp_jax.errors import UserError
 
 CONFIG = "config.json"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 TEXT_FEATURES = "text_features.safetensors"
+MAPPING = "mapping.csv"
+FEATURES = "features"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
-OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, CHECKPOINTS, TENSORBOARD)
+OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, CHECKPOINTS, TENSORBOARD)
 
 # Where things lie and how often they are saved may change between two starts of one run.
 MAY_CHANGE = (
     "backbone.weights",
+    "head.text_weights",
     "task.data_dir",
     "task.download",
     "checkpoint_every_steps",
@@ -69,7 +73,11 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
             return tuple(tuples(v) for v in value)
         return {k: tuples(v) for k, v in value.items()} if isinstance(value, dict) else value
 
-    return ConfigDict(tuples(settings))
+    config = default()  # has the settings that are newer than the run
+    config.unlock()
+    with config.ignore_type():
+        config.update(tuples(settings))
+    return config
 
 
 @contextlib.contextmanager

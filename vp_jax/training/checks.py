@@ -1,0 +1,177 @@
+"""Refuses settings that cannot work, before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+
+from ml_collections import ConfigDict
+
+from vp_jax import backbones, data, heads, prompts
+from vp_jax.backbones import Backbone
+from vp_jax.errors import UserError, unknown
+from vp_jax.prompts.checks import SPACES
+from vp_jax.training.head import FITTED, OF_FEATURES, check_fits, is_probe
+from vp_jax.training.parts import TUNABLE, make_optimizer, make_schedules
+
+SELECT_ON = ("val", "test")
+SOLVERS = ("auto", "sklearn", "optax", "sgd")
+TRAINABLE_HEADS = ("text", "linear", "fully_connected")
+RANDOM_HEADS = ("linear", "fully_connected")  # before they are trained
+
+
+def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
+    """Refuses settings that cannot work.
+
+    Args:
+      config: all settings.
+      backbone: one of the user's own, instead of `config.backbone`.
+
+    Raises:
+      UserError: names the setting, its value and what is valid.
+    """
+    _check_texts(config)
+    for part in config.tune:
+        if part not in TUNABLE:
+            raise unknown("part in config.tune", part, TUNABLE)
+    if len(set(config.tune)) < len(config.tune):
+        raise UserError(f"config.tune is {tuple(config.tune)}: it names a part twice")
+    for setting, value, valid in (
+        ("head", config.head.name, heads.names()),
+        ("value of config.head.solver", config.head.solver, SOLVERS),
+        ("value of config.prompt.space", config.prompt.space, SPACES),
+        ("value of config.select_on", config.select_on, SELECT_ON),
+        ("value of config.backbone.source", config.backbone.source, backbones.SOURCES),
+    ):
+        if value not in valid:
+            raise unknown(setting, value, valid)
+    _check_backbone(config, backbone)
+    data.tasks.get(config.task.name)
+    _check_numbers(config)
+    _check_head(config)
+    make_optimizer(config, make_schedules(config, total_steps=1))
+    make_prompt(config)
+    make_augment(config)
+    for template in config.head.templates:
+        heads.class_texts((), template)
+
+
+def make_prompt(config: ConfigDict) -> prompts.Prompt:
+    """The prompt of `config.prompt`; `top` and `left` of 0 are left to the patch that has them."""
+    settings = config.prompt.to_dict()
+    name = settings.pop("name")
+    for key in ("top", "left"):
+        if name != "fixed_patch" and settings[key] == 0:
+            del settings[key]
+    return prompts.by_name(name, **settings)
+
+
+def make_augment(config: ConfigDict):
+    """The augmentation of `config.augment`, or None where there is none."""
+    return data.make_augment(config.augment.flip, config.augment.crop_scale)
+
+
+def _check_texts(config: ConfigDict) -> None:
+    for name, values in (
+        ("tune", config.tune),
+        ("head.templates", config.head.templates),
+        ("task.class_names", config.task.class_names),
+    ):
+        if not all(isinstance(value, str) for value in values):
+            raise UserError(
+                f"config.{name} is {tuple(values)!r}; it holds texts, as in "
+                f"--config.{name}=\"('one', 'two')\""
+            )
+    if not config.head.templates:
+        raise UserError(
+            "config.head.templates is empty; give one or more texts with a place for the class "
+            "name, as in --config.head.templates=\"('{}', 'a photo of a {}')\""
+        )
+
+
+def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
+    if backbone is not None:
+        check_fits(config.head.name, backbone)
+        return
+    name, head = config.backbone.name, config.head.name
+    if name not in backbones.names():
+        raise unknown("backbone", name, backbones.names())
+    if not backbones.is_clip(name) and head == "text":
+        raise UserError(
+            f"the head 'text' needs a CLIP, and {name} has no text tower; give "
+            f"--config.head.name=first_k, or one of {', '.join(heads.names())}"
+        )
+    if backbones.is_clip(name) and head not in OF_FEATURES:
+        raise UserError(
+            f"the head {head!r} maps source classes, and {name}, a CLIP, has none; give "
+            f"--config.head.name={' or '.join(OF_FEATURES)}, or a classifier as the backbone"
+        )
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    for name, least in (
+        ("batch_size", 1),
+        ("epochs", 0 if not config.tune else 1),
+        ("eval_every_epochs", 1),
+        ("log_every_steps", 1),
+        ("checkpoint_every_steps", 0),
+        ("patience", 0),
+        ("seed", 0),
+    ):
+        if config[name] < least:
+            raise UserError(f"config.{name} is {config[name]}; it must be at least {least}")
+    if config.seed >= 2**32:
+        raise UserError(f"config.seed is {config.seed}; it must be below 2**32")
+    for name in ("val_fraction", "test_fraction"):
+        if not 0 <= config.task[name] < 1:
+            raise UserError(f"config.task.{name} is {config.task[name]}; it must be in [0, 1)")
+    if config.tune and config.select_on == "val" and config.task.val_fraction == 0:
+        raise UserError(
+            "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
+            "a positive fraction, or take the paper's way with --config.select_on=test"
+        )
+    rates = {"learning_rate": config.optimizer.learning_rate}
+    special = config.optimizer.learning_rates
+    rates |= {f"learning_rates.{p}": special[p] for p in TUNABLE if special[p] is not None}
+    for name, rate in rates.items():
+        if not 0 < rate < math.inf:
+            raise UserError(f"config.optimizer.{name} is {rate}; it must be positive and finite")
+
+
+def _check_head(config: ConfigDict) -> None:
+    name, tune = config.head.name, config.tune
+    if "head" in tune and name not in TRAINABLE_HEADS:
+        how = "refitted by counting" if name in FITTED else "fixed"
+        raise UserError(
+            f"config.tune has 'head', but the head {name!r} is {how}, not trained by gradients; "
+            f"leave 'head' out, or give --config.head.name={' or '.join(TRAINABLE_HEADS)}"
+        )
+    if name in RANDOM_HEADS and "head" not in tune and config.head.from_run is None:
+        raise UserError(
+            f"the head {name!r} would keep its random initial values; add 'head' to config.tune, "
+            "or name a run that has trained one with --config.head.from_run=WORKDIR"
+        )
+    if config.head.from_run is not None and name not in TRAINABLE_HEADS:
+        raise UserError(
+            f"config.head.from_run names a run, but the head {name!r} has nothing that is trained; "
+            f"give --config.head.name={' or '.join(TRAINABLE_HEADS)}"
+        )
+    if is_probe(config):
+        for setting, given in (
+            ("head.from_run", config.head.from_run is not None),
+            ("augment", make_augment(config) is not None),
+        ):
+            if given:
+                raise UserError(
+                    f"config.{setting} has no meaning for a linear probe, which is solved on "
+                    "cached features; train its layer by steps with --config.head.solver=sgd"
+                )
+    if name == "fixed" and not config.head.table:
+        raise UserError(
+            "the head 'fixed' needs --config.head.table: a source class, by name or number, for "
+            "each class, as in \"('tabby', 207)\", or the path of a mapping.csv"
+        )
+    if name.startswith("bayesian"):
+        settings = {"smoothing": config.head.smoothing}
+        if name == "bayesian_plus":
+            settings["top_share"] = config.head.top_share
+        heads.by_name(name, **settings)

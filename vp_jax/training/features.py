@@ -1,0 +1,87 @@
+"""Features of whole splits: computed once, kept on disk while a run needs them."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+import safetensors.numpy
+import tqdm
+from jax.sharding import Mesh
+
+from vp_jax import data
+from vp_jax.training.batching import eval_batches
+from vp_jax.training.forward import Forward, Parts
+from vp_jax.training.sharding import by_example, replicated
+
+Compute = Callable[[Parts, data.Split], np.ndarray]
+
+
+def make_compute(outputs: Forward, key: jax.Array, batch_size: int, mesh: Mesh) -> Compute:
+    """A function `(parts, split) -> outputs` of all examples in order, `[N, D]` float32."""
+    everywhere = replicated(mesh)
+
+    def step(parts: Parts, images: jax.Array, key: jax.Array) -> jax.Array:
+        return outputs(parts, images, rng=key)
+
+    step = jax.jit(
+        step,
+        in_shardings=(everywhere, by_example(mesh), everywhere),
+        out_shardings=everywhere,
+    )
+
+    def compute(parts: Parts, split: data.Split) -> np.ndarray:
+        chunks = []
+        with tqdm.tqdm(
+            total=len(split),
+            desc=f"features of {split.name}",
+            unit=" images",
+            unit_scale=True,
+            mininterval=0.2 if sys.stderr.isatty() else 30,
+        ) as bar:
+            for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
+                rows = step(parts, batch.image, jax.random.fold_in(key, number))
+                chunks.append(np.asarray(rows)[:batch_size])
+                bar.update(min(batch_size, len(split) - bar.n))
+        return np.concatenate(chunks)[: len(split)]
+
+    return compute
+
+
+def cached(
+    folder: pathlib.Path,
+    split: data.Split,
+    compute: Callable[[], np.ndarray],
+    origin: Mapping[str, str],
+) -> np.ndarray:
+    """Features of a split, from the file of an earlier start if it is whole and of this origin.
+
+    Args:
+      folder: of the files; made where it is missing.
+      split: names the file.
+      compute: makes the features, `[N, D]` float32.
+      origin: what they are of; a file of another origin, or a damaged one, is made again.
+    """
+    path = folder / f"{split.name}.safetensors"
+    if path.exists():
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                if (file.metadata() or {}) == dict(origin):
+                    return file.get_tensor("features")
+        except (OSError, safetensors.SafetensorError):
+            pass  # cut off by a kill: it holds nothing that cannot be computed again
+    features = compute()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(safetensors.numpy.save({"features": features}, metadata=dict(origin)))
+    partial.replace(path)
+    return features
+
+
+def forget(folder: pathlib.Path) -> None:
+    """Removes the files of a run that is finished."""
+    shutil.rmtree(folder, ignore_errors=True)

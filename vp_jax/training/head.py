@@ -1,0 +1,168 @@
+"""The head of a run: from its settings, the backbone and the class names to initial parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vp_jax import backbones, heads
+from vp_jax.backbones import Backbone
+from vp_jax.errors import UserError
+from vp_jax.training.finished import load_part
+from vp_jax.training.text_features import (
+    Features,
+    compute_text_features,
+    describe,
+    load_text_features,
+)
+from vp_jax.training.workdir import TEXT_FEATURES
+
+FITTED = ("frequency", "iterative", "bayesian", "bayesian_plus")
+OF_FEATURES = ("text", "linear")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeadOfRun:
+    """A head with what it starts from.
+
+    Attributes:
+      head: pure functions.
+      params: at the start; placeholders where the head is fitted to counts.
+      meaningful: whether the unprompted model with these parameters is a classifier at all; a
+        linear layer of random numbers is not.
+      text_features: computed texts, to be kept in the run; empty where there are none.
+      text_origin: what they were made from.
+    """
+
+    head: heads.Head
+    params: dict[str, Any]
+    meaningful: bool
+    text_features: Features
+    text_origin: dict[str, str]
+
+
+def is_probe(config: ConfigDict) -> bool:
+    """Whether only a linear layer on frozen features trains, by L-BFGS."""
+    alone = tuple(config.tune) == ("head",) and config.head.name == "linear"
+    return alone and config.head.solver != "sgd"
+
+
+def make_head(
+    config: ConfigDict,
+    backbone: Backbone,
+    class_names: tuple[str, ...],
+    key: jax.Array,
+    workdir: pathlib.Path,
+) -> HeadOfRun:
+    """Makes the head of `config.head`.
+
+    Args:
+      config: all settings, checked.
+      backbone: whose output the head reads.
+      class_names: of the task.
+      key: of random mappings and random layers.
+      workdir: where texts that the run has stored are read from.
+
+    Raises:
+      UserError: the backbone has not what the head reads, the class count and the head disagree,
+        or the run to take the head from does not fit.
+    """
+    check_fits(config.head.name, backbone)
+    texts, origin = _texts(config, backbone, class_names, workdir / TEXT_FEATURES)
+    head = _make(config, backbone, class_names, texts)
+    inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
+    meaningful = config.head.name not in ("linear", "fully_connected")
+    params = head.init(key, inputs, len(class_names))
+    if config.head.from_run is not None:
+        params = _from_run(config, backbone, params)
+        meaningful = True
+    return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
+
+
+def check_fits(name: str, backbone: Backbone) -> None:
+    """Refuses a head that reads what the backbone has not.
+
+    Raises:
+      UserError: names both, and the heads that fit.
+    """
+    if name == "text" and backbone.encode_text is None:
+        fitting = [n for n in heads.names() if n != "text"]
+        raise UserError(
+            f"the head 'text' needs a CLIP, and {backbone.name} has no text tower; give "
+            f"--config.head.name={fitting[0]}, or one of {', '.join(fitting[1:])}"
+        )
+    if name not in OF_FEATURES and backbone.classify is None:
+        raise UserError(
+            f"the head {name!r} maps source classes, and {backbone.name}, a CLIP, has none; give "
+            f"--config.head.name={' or '.join(OF_FEATURES)}, or a classifier as the backbone"
+        )
+
+
+def _make(
+    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], texts: Features
+) -> heads.Head:
+    settings, name = config.head, config.head.name
+    if name == "text":
+        return heads.text(texts["text_features"], np.float32(backbone.logit_scale))
+    if name == "semantic":
+        return heads.semantic(
+            texts["source_features"], texts["text_features"], many_to_one=settings.many_to_one
+        )
+    if name == "fixed":
+        table = tuple(settings.table)
+        if len(table) == 1 and isinstance(table[0], str) and table[0].endswith(".csv"):
+            table = heads.read_table(table[0], backbone.source_classes, class_names)
+        return heads.fixed(table, backbone.source_classes)
+    arguments = {
+        "frequency": {"many_to_one": settings.many_to_one},
+        "iterative": {"many_to_one": settings.many_to_one},
+        "bayesian": {"smoothing": settings.smoothing},
+        "bayesian_plus": {"smoothing": settings.smoothing, "top_share": settings.top_share},
+    }
+    return heads.by_name(name, **arguments.get(name, {}))
+
+
+def _texts(
+    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], path: pathlib.Path
+) -> tuple[Features, dict[str, str]]:
+    """The text features that the head needs, stored or computed, and their origin."""
+    name, templates = config.head.name, config.head.templates
+    if name not in ("text", "semantic"):
+        return {}, {}
+    tower = backbone
+    if name == "semantic":
+        tower = backbones.load(config.head.text_backbone, config.head.text_weights)
+    origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
+    if name == "semantic":
+        origin["source texts"] = describe(backbone.source_classes, templates)
+    stored = load_text_features(path, origin)
+    if stored is not None:
+        return stored, origin
+    texts = {"text_features": compute_text_features(tower, class_names, templates)}
+    if name == "semantic":
+        sources = backbone.source_classes
+        texts["source_features"] = compute_text_features(tower, sources, templates)
+    return texts, origin
+
+
+def _from_run(config: ConfigDict, backbone: Backbone, like: dict[str, Any]) -> dict[str, Any]:
+    """The trained head of another run, which must be of the same backbone and shapes."""
+    params, identity = load_part(pathlib.Path(config.head.from_run), "head")
+    if identity["backbone"] != backbone.fingerprint:
+        raise UserError(
+            f"the head of {config.head.from_run} was trained on {identity['backbone']}, this run's "
+            f"backbone is {backbone.fingerprint}; give --config.head.from_run of the same backbone"
+        )
+    wanted = {key: np.shape(value) for key, value in like.items()}
+    found = {key: np.shape(value) for key, value in params.items()}
+    if found != wanted:
+        raise UserError(
+            f"the head of {config.head.from_run} has the shapes {found}, this run needs {wanted}: "
+            "it is of another kind of head or another number of classes"
+        )
+    return params

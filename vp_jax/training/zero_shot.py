@@ -1,0 +1,53 @@
+"""The model before anything is trained: what a run is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jax.sharding import Mesh
+
+from vp_jax.training.forward import Parts
+from vp_jax.training.setup import Experiment
+from vp_jax.training.sharding import put, replicated
+from vp_jax.training.tally import Fit, Tally, make_fit
+
+
+def make_mapping_fit(experiment: Experiment, mesh: Mesh) -> Fit:
+    """A function that fits the experiment's mapping to a pass over a split."""
+    sizes = (len(experiment.backbone.source_classes), len(experiment.task.class_names))
+    tally = Tally(experiment.outputs, experiment.head.head, *sizes)
+    return make_fit(tally, experiment.key, experiment.config.batch_size, mesh)
+
+
+class ZeroShot:
+    """The unprompted model with the head that a run begins with.
+
+    A mapping that is fitted to counts is fitted to the unprompted training images. It is not kept
+    in checkpoints, since it follows from the settings.
+    """
+
+    def __init__(self, experiment: Experiment, frozen: Parts, mesh: Mesh):
+        self._experiment, self._frozen, self._mesh = experiment, frozen, mesh
+        self._head: dict[str, Any] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is a classifier: with a random linear layer it is not."""
+        return self._experiment.head.meaningful
+
+    def head(self) -> dict[str, Any]:
+        """The parameters of its head, on the host."""
+        if self._head is None:
+            self._head = self._experiment.head.params
+            if self._experiment.is_fitted:
+                fit = make_mapping_fit(self._experiment, self._mesh)
+                self._head = fit(self._parts({}), self._experiment.task.train)
+        return self._head
+
+    def parts(self) -> Parts:
+        """Its parameters, on the devices."""
+        return self._parts({"head": self.head()})
+
+    def _parts(self, more: Parts) -> Parts:
+        initial = {k: v for k, v in self._experiment.initial.items() if k == "backbone"}
+        return {**self._frozen, **put({**initial, **more}, replicated(self._mesh))}
