@@ -5,6 +5,7 @@ import pytest
 
 from vp_jax import heads
 from vp_jax.errors import UserError
+from vp_jax.heads.text import TEXTS_PER_CALL
 
 WIDTH = 6
 
@@ -55,7 +56,7 @@ def test_several_templates_average_the_normalised_features():
 
 
 def test_more_texts_than_one_call_takes():
-    names = [f"class {i}" for i in range(heads.text.TEXTS_PER_CALL + 7)]
+    names = [f"class {i}" for i in range(TEXTS_PER_CALL + 7)]
     whole = heads.text_features(encode, tokenize, names)
     tail = heads.text_features(encode, tokenize, names[-9:])
     np.testing.assert_allclose(whole[-9:], tail, atol=1e-6)
@@ -80,3 +81,44 @@ def test_a_zero_feature_has_finite_logits_and_gradient():
     zeros = jnp.zeros((1, WIDTH))
     gradient = jax.grad(lambda x: heads.text_head(params, x).sum())(zeros)
     assert np.isfinite(heads.text_head(params, zeros)).all() and np.isfinite(gradient).all()
+
+
+def test_the_head_is_the_formula():
+    text, image = jax.random.normal(jax.random.key(0), (2, 5, WIDTH))
+    text = text / jnp.linalg.norm(text, axis=-1, keepdims=True)
+    head = heads.text(text, 100.0)
+    params = head.init(None, WIDTH, 5)
+    assert head.takes == "features" and head.trainable and head.refit == "never"
+    assert {name: value.dtype for name, value in params.items()} == {
+        "text_features": jnp.float32,
+        "logit_scale": jnp.float32,
+    }
+    expected = heads.text_head({"text_features": text, "logit_scale": 100.0}, image)
+    np.testing.assert_allclose(jax.jit(head.apply)(params, image), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("features", "scale", "message"),
+    [
+        (np.eye(3)[0], 1.0, r"\[classes, width\], got shape \(3,\)"),
+        (np.zeros((0, 3)), 1.0, r"\[classes, width\]"),
+        (np.diag([1.0, 2.0, 1.0]), 1.0, "row 1 has 2;.*heads.text_features"),
+        (np.diag([1.0, np.nan, 1.0]), 1.0, "row 1 has nan"),
+        (np.eye(3), 0.0, "positive number.*exp"),
+        (np.eye(3), np.inf, "positive number"),
+        (np.eye(3), np.nan, "positive number"),
+        (np.eye(3), [1.0, 2.0], "positive number"),
+    ],
+)
+def test_impossible_text_heads_are_refused(features, scale, message):
+    with pytest.raises(UserError, match=message):
+        heads.text(features, scale)
+
+
+@pytest.mark.parametrize(("inputs", "classes"), [(WIDTH, 4), (WIDTH + 1, 5)])
+def test_text_of_another_task_or_backbone_is_refused(inputs, classes):
+    head = heads.text(np.eye(5, WIDTH), 1.0)
+    with pytest.raises(
+        UserError, match=f"5 classes and width {WIDTH}.*{classes} classes.*{inputs}"
+    ):
+        head.init(None, inputs, classes)

@@ -1,5 +1,50 @@
-"""Heads turn a backbone's output into logits over the downstream classes."""
+"""Heads turn a backbone's output into logits over the downstream classes.
 
-from vp_jax.heads.text import class_texts, text_features, text_head
+Every head is a `Head`: what it reads, `init`, `apply`, and for fitted mappings `votes` and `fit`.
 
-__all__ = ["class_texts", "text_features", "text_head"]
+>>> import jax
+>>> from vp_jax import heads
+>>> head = heads.linear()
+>>> params = head.init(jax.random.key(0), 512, 10)
+>>> head.apply(params, jax.numpy.zeros((8, 512))).shape
+(8, 10)
+"""
+
+from vp_jax.heads.base import Head
+from vp_jax.heads.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.counts import add_votes, zero_counts
+from vp_jax.heads.first_k import first_k
+from vp_jax.heads.fixed import fixed, swapped
+from vp_jax.heads.frequency import frequency, iterative
+from vp_jax.heads.linear import fully_connected, linear
+from vp_jax.heads.mapping_table import mapping_rows, read_table, write_csv
+from vp_jax.heads.random import random
+from vp_jax.heads.registry import by_name, names
+from vp_jax.heads.semantic import semantic
+from vp_jax.heads.text import class_texts, text, text_features, text_head
+
+__all__ = [
+    "Head",
+    "add_votes",
+    "bayesian",
+    "bayesian_plus",
+    "by_name",
+    "class_texts",
+    "first_k",
+    "fixed",
+    "frequency",
+    "fully_connected",
+    "iterative",
+    "linear",
+    "mapping_rows",
+    "names",
+    "random",
+    "read_table",
+    "semantic",
+    "swapped",
+    "text",
+    "text_features",
+    "text_head",
+    "write_csv",
+    "zero_counts",
+]

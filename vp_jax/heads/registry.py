@@ -1,0 +1,71 @@
+"""Heads by name, for configs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from vp_jax.errors import UserError, unknown
+from vp_jax.heads.base import Head
+from vp_jax.heads.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.first_k import first_k
+from vp_jax.heads.fixed import fixed
+from vp_jax.heads.frequency import frequency, iterative
+from vp_jax.heads.linear import fully_connected, linear
+from vp_jax.heads.random import random
+from vp_jax.heads.semantic import semantic
+from vp_jax.heads.text import text
+
+_HEADS = {
+    "first_k": first_k,
+    "fixed": fixed,
+    "random": random,
+    "frequency": frequency,
+    "iterative": iterative,
+    "bayesian": bayesian,
+    "bayesian_plus": bayesian_plus,
+    "semantic": semantic,
+    "fully_connected": fully_connected,
+    "linear": linear,
+    "text": text,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all heads."""
+    return tuple(_HEADS)
+
+
+def by_name(name: str, **settings: Any) -> Head:
+    """Makes the head of this name with these settings.
+
+    Args:
+      name: one of `names()`.
+      **settings: the arguments of that function, by name. `"text"` and `"semantic"` have arguments
+        that are arrays, computed from a text tower.
+
+    Returns:
+      The head.
+
+    Raises:
+      UserError: for unknown names of heads or settings, with the nearest valid ones, for missing
+        settings, and for values of the wrong type or out of range.
+
+    >>> by_name("iterative", many_to_one=True).refit
+    'epoch'
+    """
+    if not isinstance(name, str) or name not in _HEADS:
+        raise unknown("head", name, _HEADS)
+    make = _HEADS[name]
+    parameters = inspect.signature(make).parameters
+    for setting in settings:
+        if setting not in parameters:
+            raise unknown(f"setting of head {name!r}:", setting, parameters)
+    needed = [p.name for p in parameters.values() if p.default is p.empty]
+    missing = [setting for setting in needed if setting not in settings]
+    if missing:
+        raise UserError(
+            f"head {name!r} needs {' and '.join(map(repr, missing))}: give them here, or call"
+            f" heads.{name}({', '.join(needed)})"
+        )
+    return make(**settings)
