@@ -1,4 +1,7 @@
+import io
+import pickle
 import shutil
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -90,6 +93,78 @@ def test_without_torch_a_torch_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "ViT-B-32.pt").write_bytes(b"x")
     with pytest.raises(UserError, match=r"ViT-B-32.pt needs torch.*safetensors"):
         weight_files.read(tmp_path / "ViT-B-32.pt")
+
+
+def _npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _zip(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+class TestNpz:
+    def test_names_shapes_and_dtypes(self, tmp_path):
+        arrays = {
+            "Transformer/encoder_norm/scale": np.arange(6, dtype=np.float16).reshape(2, 3),
+            "scalar": np.float32(3),
+        }
+        np.savez(tmp_path / "plain.npz", **arrays)
+        np.savez_compressed(tmp_path / "packed.npz", **arrays)
+        for name in ("plain", "packed"):
+            path = weight_files.find(tmp_path / f"{name}.npz")
+            read = weight_files.read(path)
+            assert read.keys() == arrays.keys()
+            for key, array in arrays.items():
+                np.testing.assert_array_equal(read[key], array)
+                assert read[key].dtype == array.dtype
+
+    def test_it_is_found_in_a_folder(self, tmp_path):
+        (tmp_path / "notes.txt").touch()
+        np.savez(tmp_path / "ViT-B_16.npz", x=np.zeros(1))
+        assert weight_files.find(tmp_path).name == "ViT-B_16.npz"
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is empty"),
+            (_npz(x=np.array([{"a": 1}, print], object)), "Object arrays cannot be loaded"),
+            (pickle.dumps({"x": 1}), "no zip archive"),
+            (_npz(x=np.arange(999.0))[:-50], "no zip archive"),
+            (_npz(x=np.arange(999.0)).replace(b"\0\0\0\x40", b"\0\0\0\x41"), "CRC"),
+            (b"<html>404 not found</html>" * 9, "no zip archive"),
+            (b"\x93NUMPY" + b"\0" * 99, "no zip archive"),
+            (_zip(**{"archive/data.pkl": b"x", "archive/data/0": b"x"}), "archive/data.pkl"),
+            (_zip(**{"x.npy": b"not an array"}), "other things in it: x"),
+        ],
+        ids=["empty", "objects", "pickle", "cut", "changed", "html", "npy", "torch", "no arrays"],
+    )
+    def test_broken(self, content, message, tmp_path):
+        path = tmp_path / "weights.npz"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message) as caught:
+            weight_files.read(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+        assert "allow_pickle=`" not in str(caught.value)  # numpy's advice to load it unsafely
+        assert "fetch it again" in str(caught.value)
+
+    def test_nothing_is_unpickled(self, tmp_path):
+        class Trap:
+            def __reduce__(self):
+                return (tmp_path.joinpath("sprung").touch, ())
+
+        np.savez(tmp_path / "trap.npz", x=np.array([Trap()], object))
+        (tmp_path / "bare.npz").write_bytes(pickle.dumps(Trap()))
+        for name in ("trap", "bare"):
+            with pytest.raises(UserError, match="can run code"):
+                weight_files.read(tmp_path / f"{name}.npz")
+        assert not (tmp_path / "sprung").exists()
 
 
 class TestTorch:

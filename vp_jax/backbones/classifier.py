@@ -65,7 +65,7 @@ def init(model: Classifier, key: jax.Array) -> Tree:
     }
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _flat_shapes(model: Classifier) -> dict[str, jax.ShapeDtypeStruct]:
     tree = jax.eval_shape(functools.partial(init, model), jax.random.key(0))
     return traverse_util.flatten_dict(tree, sep="/")
@@ -76,7 +76,14 @@ def shapes(model: Classifier) -> Tree:
     return traverse_util.unflatten_dict(_flat_shapes(model), sep="/")
 
 
-def layout(tensors: Mapping[str, np.ndarray], model: Classifier, *, file: str, name: str) -> Table:
+def layout(
+    tensors: Mapping[str, np.ndarray],
+    model: Classifier,
+    *,
+    file: str,
+    name: str,
+    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
+) -> Table:
     """The table that most of the tensors' names belong to.
 
     Raises:
@@ -92,7 +99,7 @@ def layout(tensors: Mapping[str, np.ndarray], model: Classifier, *, file: str, n
         )
         raise UserError(
             f"{file} is in no layout known for {name}: it begins with {some}. Known are the names "
-            f"of {known}."
+            f"of {known}. {hint(tensors)}".rstrip()
         )
     return best
 
@@ -104,15 +111,24 @@ def from_tensors(
     file: str,
     name: str,
     dtype: np.dtype = np.float32,
+    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
 ) -> Tree:
     """Makes the parameter tree out of the tensors of a file in any known layout.
+
+    Args:
+      tensors: name -> floating-point array.
+      model: that they are for.
+      file: of the tensors, for messages.
+      name: of the model, for messages.
+      dtype: of the result; float64 is for measuring.
+      hint: called with the tensors when they do not fit, for a last sentence of the message.
 
     Raises:
       UserError: the layout is not known, or tensors are missing, unexpected, wrongly shaped or
         not finite: all of them listed.
     """
-    table = layout(tensors, model, file=file, name=name)
-    return convert(tensors, table, shapes(model), file=file, model=name, dtype=dtype)
+    table = layout(tensors, model, file=file, name=name, hint=hint)
+    return convert(tensors, table, shapes(model), file=file, model=name, dtype=dtype, hint=hint)
 
 
 def from_tree(params: Tree, model: Classifier, *, name: str) -> Tree:

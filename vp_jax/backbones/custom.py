@@ -51,12 +51,13 @@ def from_fn(
       UserError: `apply` fails on a batch of images or gives no `[B, N]`; mean, std or the number
         of names do not fit.
     """
-    for what, values in (("mean", mean), ("std", std)):
-        if np.shape(values) != (3,) or not np.isfinite(np.asarray(values, float)).all():
-            raise UserError(f"{what} is {values!r}; it must be three numbers, one a channel of RGB")
+    mean, std = _rgb("mean", mean), _rgb("std", std)
     if min(std) <= 0:
-        raise UserError(f"std is {tuple(std)!r}; all three must be positive")
-    parts = {"visual": jax.tree.map(jnp.asarray, params)}
+        raise UserError(f"std is {std!r}; all three must be positive")
+    try:
+        parts = {"visual": jax.tree.map(jnp.asarray, params)}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"params must be a pytree of arrays: {error}") from error
     image = jax.ShapeDtypeStruct((2, image_size, image_size, 3), jnp.float32)
     features = _shape("apply", apply, params, image)
 
@@ -83,12 +84,22 @@ def from_fn(
         source_classes=names,
         embed_dim=features.shape[1],
         image_size=image_size,
-        mean=tuple(map(float, mean)),
-        std=tuple(map(float, std)),
+        mean=mean,
+        std=std,
         resize_size=resize_size or image_size,
         resize_method=resize_method,
         fingerprint=fingerprint(name, params),
     )
+
+
+def _rgb(what: str, values: Sequence[float]) -> tuple[float, float, float]:
+    try:
+        numbers = np.asarray(values, float)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (3,) or not np.isfinite(numbers).all():
+        raise UserError(f"{what} is {values!r}; it must be three numbers, one a channel of RGB")
+    return tuple(numbers.tolist())
 
 
 def _shape(

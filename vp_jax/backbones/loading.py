@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import jax
@@ -10,17 +11,22 @@ import jax.numpy as jnp
 from vp_jax import errors
 from vp_jax.backbones import classifier, clip_loading, clip_params, weight_files
 from vp_jax.backbones.base import Backbone
-from vp_jax.backbones.classifiers import CLASSIFIERS
+from vp_jax.backbones.classifiers import CLASSIFIERS, hint
 from vp_jax.backbones.clip_loading import TokenizerFn
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
 from vp_jax.backbones.weight_table import Tree
 
-SOURCES = ("vp_jax",)
+SOURCES = ("vp_jax", "scenic")
 
 
 def names() -> tuple[str, ...]:
     """The names that `load` takes."""
     return (*SIZES, *CLASSIFIERS)
+
+
+def is_clip(name: str) -> bool:
+    """Whether the name is of a CLIP, with a text tower and no classes of its own."""
+    return name in SIZES
 
 
 def load(
@@ -40,7 +46,8 @@ def load(
         released weights from the Hub, or those in this package for `clip_tiny`.
       dtype: of the computation, such as `jnp.bfloat16`; parameters and features stay float32.
       size: a CLIP architecture of your own; `name` is then free.
-      source: of the Linen modules: one of `SOURCES`.
+      source: of the Linen modules: one of `SOURCES`. `"scenic"` computes a CLIP by
+        google-research/scenic's modules, where that is installed.
 
     Returns:
       The model, with its parameters on the default device.
@@ -51,13 +58,37 @@ def load(
     _check(name, size)
     if source not in SOURCES:
         raise errors.unknown("source of backbones", source, SOURCES)
+    if source == "scenic":
+        return _load_scenic(name, weights, dtype, size)
     if name in CLASSIFIERS and size is None:
         model = CLASSIFIERS[name]
         path = weight_files.find(weights or model.hub or _no_weights(name), tokenizer=False)
         tensors = weight_files.read(path)
-        params = classifier.from_tensors(tensors, model, file=str(path), name=name)
+        params = classifier.from_tensors(
+            tensors, model, file=str(path), name=name, hint=functools.partial(hint, name)
+        )
         return classifier.backbone(name, model, params, dtype)
     return clip_loading.load(name, weights, dtype=dtype, size=size or SIZES[name])
+
+
+def _load_scenic(
+    name: str,
+    weights: str | os.PathLike[str] | None,
+    dtype: jnp.dtype | None,
+    size: ClipSize | None,
+) -> Backbone:
+    if name in CLASSIFIERS and size is None:
+        raise errors.UserError(
+            f'source="scenic" has the CLIPs only, not {name}: scenic\'s own classifiers cannot be '
+            "imported with jax and flax alone (its ViT needs TensorFlow, its BiT clu); load "
+            f'{name} with source="vp_jax".'
+        )
+    from vp_jax.backbones import scenic_clip
+
+    scenic_clip.layers()  # before anything is fetched
+    size = size or SIZES[name]
+    ours = clip_loading.load(name, weights, dtype=dtype, size=size)
+    return scenic_clip.backbone(ours, size, dtype)
 
 
 def from_params(

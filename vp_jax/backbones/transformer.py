@@ -1,6 +1,8 @@
-"""The pre-norm transformer block that CLIP's image and text towers share."""
+"""The pre-norm transformer block that CLIP's two towers and the classifying ViTs share."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -11,9 +13,11 @@ from vp_jax.backbones.layer_norm import LayerNorm
 LAYER_NORM_EPSILON = 1e-5  # in both towers of CLIP
 
 
-def layer_norm(name: str, dtype: jnp.dtype | None = None) -> LayerNorm:
-    """CLIP's LayerNorm: epsilon 1e-5."""
-    return LayerNorm(LAYER_NORM_EPSILON, dtype=dtype, name=name)
+def layer_norm(
+    name: str, dtype: jnp.dtype | None = None, epsilon: float = LAYER_NORM_EPSILON
+) -> LayerNorm:
+    """LayerNorm, by default with CLIP's epsilon, 1e-5."""
+    return LayerNorm(epsilon, dtype=dtype, name=name)
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
@@ -70,24 +74,28 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: attention and a four times wider quick-GELU MLP, each after a LayerNorm.
+    """Residual block: attention and a four times wider MLP, each after a LayerNorm.
 
     Attributes:
       heads, causal, dtype: as in `Attention`.
+      activation: of the MLP; by default CLIP's.
+      epsilon: of both LayerNorms; by default CLIP's.
     """
 
     heads: int
     causal: bool = False
     dtype: jnp.dtype | None = None
+    activation: Callable[[jax.Array], jax.Array] = quick_gelu
+    epsilon: float = LAYER_NORM_EPSILON
 
     @nn.compact
     def __call__(self, x: jax.Array, queries: int | None = None) -> jax.Array:
         """Maps `[batch, tokens, width]` to `[batch, queries, width]` (all tokens when None)."""
         width = x.shape[-1]
         attention = Attention(self.heads, self.causal, self.dtype, name="attn")
-        attended = attention(layer_norm("ln_1", self.dtype)(x), queries)
+        attended = attention(layer_norm("ln_1", self.dtype, self.epsilon)(x), queries)
         x = x[:, :queries] + attended
         hidden = nn.Dense(4 * width, dtype=self.dtype, name="mlp_fc")(
-            layer_norm("ln_2", self.dtype)(x)
+            layer_norm("ln_2", self.dtype, self.epsilon)(x)
         )
-        return x + nn.Dense(width, dtype=self.dtype, name="mlp_proj")(quick_gelu(hidden))
+        return x + nn.Dense(width, dtype=self.dtype, name="mlp_proj")(self.activation(hidden))

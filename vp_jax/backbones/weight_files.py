@@ -87,9 +87,22 @@ def read(path: pathlib.Path) -> Mapping[str, np.ndarray]:
 
 def _read_npz(path: pathlib.Path) -> Mapping[str, np.ndarray]:
     try:
+        if not zipfile.is_zipfile(path):  # numpy takes anything else for a pickle or one array
+            raise zipfile.BadZipFile("it is no zip archive")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+            arrays = {name: file[name] for name in file.files}
+        if others := [name for name, x in arrays.items() if not isinstance(x, np.ndarray)]:
+            raise ValueError(f"it has other things in it: {', '.join(others[:5])}")
+        return arrays
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,  # encrypted, or compressed in a way that is not known
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+    ) as error:
         raise UserError(
             f"{path} is not a whole .npz file of plain arrays ({error}): fetch it again. Files "
             "with Python objects in them are refused, since reading those can run code."

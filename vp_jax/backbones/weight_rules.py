@@ -32,6 +32,52 @@ PATCHES = Transform(
 )
 
 
+def _nhwc(shape: Shape) -> Shape:
+    size = _patch_size(shape)
+    return (size, size, 3, shape[1])
+
+
+# Convolution [size, size, 3, width] -> Dense over the same patches.
+NHWC_PATCHES = Transform(
+    lambda shape: (_nhwc(shape),),
+    lambda x: x.reshape(-1, x.shape[-1]),
+    lambda x: (x.reshape(_nhwc(x.shape)),),
+)
+
+
+def split_heads(parts: int, head_width: int) -> Transform:
+    """Projections whose heads have an axis of their own in the file, fused into one.
+
+    The parameter is `[..., parts * width]`, each of the tensors `[..., heads, head_width]`.
+
+    Args:
+      parts: number of tensors: three for queries, keys and values.
+      head_width: length of one head's queries.
+    """
+
+    def source_shapes(shape: Shape) -> tuple[Shape, ...]:
+        return ((*shape[:-1], shape[-1] // parts // head_width, head_width),) * parts
+
+    def backward(x: np.ndarray) -> tuple[np.ndarray, ...]:
+        parted = np.split(x, parts, axis=-1)
+        return tuple(part.reshape(*part.shape[:-1], -1, head_width) for part in parted)
+
+    return Transform(
+        source_shapes,
+        lambda *xs: np.concatenate([x.reshape(*x.shape[:-2], -1) for x in xs], axis=-1),
+        backward,
+    )
+
+
+def merged_heads(head_width: int) -> Transform:
+    """The projection of all heads, `[heads, head_width, out]` in the file -> `[width, out]`."""
+    return Transform(
+        lambda shape: ((shape[0] // head_width, head_width, shape[1]),),
+        lambda x: x.reshape(-1, x.shape[-1]),
+        lambda x: (x.reshape(-1, head_width, x.shape[-1]),),
+    )
+
+
 def _scale(weight: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return weight.astype(np.float64) / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPSILON)
 
@@ -67,6 +113,11 @@ def dense_rules(target: str, source: str) -> tuple[Rule, ...]:
         Rule(f"{target}/kernel", (f"{source}.weight",), TRANSPOSE),
         Rule(f"{target}/bias", (f"{source}.bias",)),
     )
+
+
+def as_named(target: str, source: str, *params: str) -> tuple[Rule, ...]:
+    """Parameters that have the same last name and the same shape in the file."""
+    return tuple(Rule(f"{target}/{name}", (f"{source}/{name}",)) for name in params)
 
 
 def folded_rules(target: str, conv: str, norm: str) -> tuple[Rule, ...]:
