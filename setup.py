@@ -44,6 +44,6 @@ setuptools.setup(
         "tpu": ["jax[tpu]>=0.10"],
         "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
         "test": ["pytest>=8.0", "ruff>=0.9"],
-        "parity": ["open_clip_torch>=3.0", "torch>=2.6", "transformers>=4.57"],
+        "parity": ["open_clip_torch>=3.0", "timm>=1.0", "torch>=2.6", "transformers>=4.57"],
     },
 )

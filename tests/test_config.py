@@ -96,7 +96,7 @@ def test_a_folder_instead_of_a_config_file_names_those_in_it(tmp_path, monkeypat
     (tmp_path / "mine.py").write_text("")
     with pytest.raises(UserError, match=r"valid: .*mine.py"):
         cli.load_config(str(tmp_path))
-    with pytest.raises(UserError, match=r"valid: configs/clip_pad.py"):
+    with pytest.raises(UserError, match=r"valid: .*configs/clip_pad.py"):
         cli.load_config("no_folder/mine.py")
 
 

@@ -13,7 +13,7 @@ from vp_jax.errors import UserError
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import Checkpoints
 
-QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
+QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 
 
 def quick(**changes):

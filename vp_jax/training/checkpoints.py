@@ -89,9 +89,8 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             enable_async_checkpointing=True,
         )
-        return ocp.CheckpointManager(
-            self._folder, item_names=("state", "meta", "metrics"), options=options
-        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        return ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints that are there, ascending."""

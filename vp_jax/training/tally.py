@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,7 +68,12 @@ def make_fit(tally: Tally, key: jax.Array, batch_size: int, mesh: Mesh) -> Fit:
     def fit(parts: Parts, split: data.Split) -> dict[str, Any]:
         counts = put(np.zeros((tally.sources, tally.classes), np.float32), everywhere)
         with tqdm.tqdm(
-            total=len(split), desc="mapping classes", unit=" images", delay=2, leave=False
+            total=len(split),
+            desc="mapping classes",
+            unit=" images",
+            delay=2,
+            leave=False,
+            mininterval=0.2 if sys.stderr.isatty() else 30,
         ) as bar:
             for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
                 counts = step(counts, parts, batch, key, np.uint32(number))
