@@ -37,6 +37,7 @@ setuptools.setup(
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.10",
         "tokenizers>=0.22",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={

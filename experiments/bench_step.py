@@ -36,16 +36,16 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from vp_jax import backbones, prompts
+from vp_jax import backbones, heads, prompts
 from vp_jax.backbones.clip_hf import HF
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
 from vp_jax.backbones.weight_table import to_state_dict
 from vp_jax.errors import UserError
-from vp_jax.heads.text import text_head, unit
+from vp_jax.heads.text import unit
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training import optimizers
-from vp_jax.training.forward import make_forward
+from vp_jax.training.forward import make_forward, make_outputs
 from vp_jax.training.step import Batch, init_state, make_train_step
 
 _BATCH = flags.DEFINE_integer("batch", 32, "images a step", lower_bound=1)
@@ -137,8 +137,9 @@ def make_vp_jax(problem: Problem) -> tuple[Callable[[], object], FirstStep]:
         "head": {"text_features": features, "logit_scale": jnp.float32(backbone.logit_scale)},
     }
     optimizer = optimizers.by_name("sgd", LEARNING_RATE, momentum=MOMENTUM)
-    forward = make_forward(backbone, prompts.pad(problem.pad), "normalized", text_head)
-    train_step = jax.jit(make_train_step(forward, optimizer), donate_argnums=0)
+    head = heads.text(features, backbone.logit_scale)
+    outputs = make_outputs(backbone, prompts.pad(problem.pad), "normalized", head.takes)
+    train_step = jax.jit(make_train_step(make_forward(outputs, head), optimizer), donate_argnums=0)
     batch = Batch(problem.images, problem.labels, np.ones(len(problem.labels), bool))
     tuned = {"prompt": jax.tree.map(jnp.asarray, problem.prompt)}
     state = init_state(tuned, optimizer, jax.random.key(0))
@@ -148,7 +149,8 @@ def make_vp_jax(problem: Problem) -> tuple[Callable[[], object], FirstStep]:
         state, metrics = jax.block_until_ready(train_step(state, frozen, batch))
         return metrics
 
-    return step, FirstStep(**{name: float(value) for name, value in step().items()})
+    first = step()
+    return step, FirstStep(*(float(first[name]) for name in FirstStep._fields))
 
 
 def make_torch(problem: Problem, as_the_paper: bool) -> tuple[Callable[[], object], FirstStep]:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from vp_jax import backbones, cli, config
+from vp_jax import backbones, cli, config, heads
 from vp_jax.data import tasks
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -13,7 +13,8 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "experiments" / "README.md"]
 
 
-def test_the_python_examples_run():
+def test_the_python_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
@@ -23,6 +24,9 @@ def test_the_python_examples_run():
     assert names["features"].shape == (8, names["clip"].embed_dim) == (8, 192)
     assert names["text"].shape == (1, 192)
     assert "69,840 numbers" in README
+    assert names["result"]["backbone"] == "custom" and names["result"]["test_accuracy"] > 0.8
+    own = next(block for block in blocks if "from_fn" in block)
+    assert len(own.strip().splitlines()) < 15
 
 
 def test_the_two_commands_are_one_line_each():
@@ -40,7 +44,7 @@ def test_links_and_scripts_exist(document):
     assert links or scripts
     for link in links:
         if not link.startswith("http"):
-            assert (document.parent / link).exists(), link
+            assert (document.parent / link.split("#")[0]).exists(), link
     for script in scripts:
         assert (ROOT / script).exists(), script
 
@@ -51,6 +55,10 @@ def test_settings_names_and_flags_exist():
         assert name in settings, name
     for name in re.findall(r"`(clip_\w+)`", README):
         assert name in backbones.names(), name
+    for name in heads.names():
+        assert f"`{name}`" in README, name
+    for name in re.findall(r"--config\.head\.name=(\w+)", README):
+        assert name in heads.names(), name
     for name in re.findall(r"--config\.task\.name=(\w+)", README):
         assert name in tasks.names(), name
 

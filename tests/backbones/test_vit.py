@@ -1,6 +1,7 @@
 """ViT and DeiT: names, weight layouts, and the real DeiT-Tiny where it is there."""
 
 import io
+import json
 import os
 import pathlib
 import tarfile
@@ -14,7 +15,7 @@ from PIL import Image
 from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
 
 from vp_jax import backbones
-from vp_jax.backbones import classifier, vit_weights, weight_files
+from vp_jax.backbones import classifier, classifier_config, vit_weights, weight_files
 from vp_jax.backbones.clip_vit import patches
 from vp_jax.backbones.vit import EPSILON
 from vp_jax.backbones.vit_sizes import VITS
@@ -217,3 +218,25 @@ def test_deit_tiny_recognises_imagenette():
     ten = np.array(list(IMAGENETTE.values()))
     assert 100 * np.mean(logits.argmax(1) == labels) == pytest.approx(72.0, abs=0.5)
     assert 100 * np.mean(ten[logits[:, ten].argmax(1)] == labels) == pytest.approx(98.4, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}', r"not for deit_ti16.*mean is \(0.5, 0.5"),
+        ('{"pretrained_cfg": {"mean": "grey"}}', r"is not a readable config of timm's"),
+        ("{", r"is not a readable config of timm's"),
+    ],
+)
+def test_a_config_file_of_other_means_is_refused(tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=words):
+        classifier_config.check(tmp_path, VITS["deit_ti16"], "deit_ti16")
+
+
+def test_config_files_that_agree_or_are_of_others_are_accepted(tmp_path):
+    model = VITS["deit_ti16"]
+    classifier_config.check(tmp_path, model, "deit_ti16")
+    for text in ('{"model_type": "vit"}', json.dumps({"pretrained_cfg": {"mean": model.mean}})):
+        (tmp_path / "config.json").write_text(text)
+        classifier_config.check(tmp_path, model, "deit_ti16")

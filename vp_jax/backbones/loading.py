@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vp_jax import errors
-from vp_jax.backbones import classifier, clip_loading, clip_params, weight_files
+from vp_jax.backbones import classifier, classifier_config, clip_loading, clip_params, weight_files
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.classifiers import CLASSIFIERS, hint
 from vp_jax.backbones.clip_loading import TokenizerFn
@@ -63,6 +63,7 @@ def load(
     if name in CLASSIFIERS and size is None:
         model = CLASSIFIERS[name]
         path = weight_files.find(weights or model.hub or _no_weights(name), tokenizer=False)
+        classifier_config.check(path.parent, model, name)
         tensors = weight_files.read(path)
         params = classifier.from_tensors(
             tensors, model, file=str(path), name=name, hint=functools.partial(hint, name)

@@ -55,5 +55,6 @@ CIFAR_RESNETS: dict[str, Classifier] = {
         tables=(PYTORCH_RESNET_CIFAR10,),
         image_size=32,
         resize_size=32,
+        resize_method="bicubic",  # of other images: CIFAR's have this size
     ),
 }

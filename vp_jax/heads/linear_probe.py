@@ -22,7 +22,7 @@ from vp_jax.heads.logistic_regression import by_optax, by_sklearn
 from vp_jax.prompts.checks import check_int
 
 SOLVERS = ("auto", "sklearn", "optax")
-SKLEARN_UP_TO = 100_000_000
+SKLEARN_UP_TO = 10_000_000
 """`"auto"` is `"sklearn"` up to this many images * features * classes."""
 
 GRID = (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4, 1e6)
@@ -79,7 +79,7 @@ def fit(
       classes: K, at least 2.
       c: inverse strength of the regularisation, above 0.
       solver: `"sklearn"` (float64, on the host), `"optax"` (float32, on the device that JAX uses)
-        or `"auto"`: the first up to N * D * K of 1e8, the second above.
+        or `"auto"`: the first up to N * D * K of 1e7, the second above.
       max_iterations: of L-BFGS.
 
     Returns:
