@@ -22,9 +22,10 @@ from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 
 
-def flax_layer_norm(name: str, dtype=None) -> nn.LayerNorm:
+def flax_layer_norm(
+    name: str, dtype=None, epsilon: float = transformer.LAYER_NORM_EPSILON
+) -> nn.LayerNorm:
     """flax's own, with the same parameters and the same result."""
-    epsilon = transformer.LAYER_NORM_EPSILON
     return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, dtype=dtype, name=name)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from vp_jax import backbones, config
-from vp_jax.training.checkpoints import Checkpoints, to_arrays
-from vp_jax.training.setup import make_optimizer, make_prompt
-from vp_jax.training.step import init_state
+from vp_jax import backbones
+from vp_jax.training.checkpoints import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGED = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
@@ -53,16 +52,10 @@ def saved_steps(folder):
 
 def final_arrays(folder):
     """All arrays of the last checkpoint: prompt, momentum, step, random state."""
-    settings = config.default()
-    settings.prompt.size = 4
-    import jax
-
-    prompt = make_prompt(settings).init(jax.random.key(0), (32, 32, 3))
-    fresh = init_state({"prompt": prompt}, make_optimizer(settings, 1)[0], jax.random.key(0))
     checkpoints = Checkpoints(folder / "checkpoints")
-    state = checkpoints.restore(STEPS, fresh)
+    found = checkpoints.arrays(STEPS)
     checkpoints.close()
-    return to_arrays(state)
+    return found
 
 
 def without_times(folder):
@@ -125,6 +118,63 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted
     assert one.keys() == two.keys()
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+REFITTED = """
+import pathlib, sys
+sys.path.insert(0, str(pathlib.Path("tests/runs").resolve()))
+import own_backbone
+from vp_jax import runs
+settings = own_backbone.quick(**{
+    "head.name": "iterative", "tune": ("prompt", "backbone"), "optimizer.learning_rate": 0.1,
+    "optimizer.name": "adam", "epochs": 12, "checkpoint_every_steps": 1, "augment.flip": True,
+})
+runs.train(settings, sys.argv[1], own_backbone.make())
+"""
+
+
+@pytest.mark.slow
+def test_a_refitted_mapping_survives_being_killed(tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "cut"
+    assert start("-c", REFITTED, str(whole)).wait(timeout=300) == 0
+    for step in (5, 30, 100, 190):  # within the first epoch and later ones of 19 steps
+        process = start("-c", REFITTED, str(folder))
+        wait_for(lambda step=step: max(saved_steps(folder), default=0) >= step, process)
+        process.kill()
+        process.communicate()
+    assert start("-c", REFITTED, str(folder)).wait(timeout=300) == 0
+    assert without_times(folder) == without_times(whole)
+    for name in ("mapping.csv", "metrics.jsonl"):
+        assert (folder / name).read_text() == (whole / name).read_text()
+
+
+CLIP_ON_DIGITS = (
+    *("--config.backbone.name=clip_tiny", "--config.task.name=digits", "--config.batch_size=64"),
+    *("--config.epochs=1", "--config.prompt.size=4", "--config.head.templates=('{}',)"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--config=configs/zero_shot.py",), ("zero-shot test accuracy (TP)", "result.json: ")),
+        (("--config=configs/linear_probe.py",), ("test accuracy with head", "9")),
+        (("--config=configs/finetune.py",), ("test accuracy with backbone and head", "curves.png")),
+        (("--config=configs/clip_pad.py", "--config.tune=prompt,head"), ("prompt.png", "gain")),
+    ],
+    ids=["TP", "LP", "FT", "VP_head"],
+)
+def test_baselines_on_the_command_line(arguments, words, python, tmp_path):
+    command = ("-m", "vp_jax.train", *arguments, *CLIP_ON_DIGITS, f"--workdir={tmp_path / 'run'}")
+    out = python(*command, check=True).stdout
+    for word in words:
+        assert word in out
+    evaluated = python("-m", "vp_jax.evaluate", f"--workdir={tmp_path / 'run'}", check=True).stdout
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert f"{100 * result['test_accuracy']:.1f} %" in evaluated
+    for name in re.findall(r"\w+\.png", out):
+        assert (tmp_path / "run" / name).exists()
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ def default() -> ConfigDict:
     config.head.second_pass = False  # of refitted mappings: count again after the epoch, exactly
     config.head.text_backbone = "clip_vit_b32"  # of semantic: whose texts are compared
     config.head.text_weights = placeholder(str)  # of semantic: as backbone.weights
+    config.head.init = "auto"  # of linear: text features for a CLIP, else random; text, random
     config.head.from_run = placeholder(str)  # workdir of a run whose trained head to begin with
     config.head.solver = "auto"  # of a linear probe: sklearn, optax, auto (by size), or sgd
 

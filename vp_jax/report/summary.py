@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from vp_jax.report.table import table
+
+FILES = ("prompt.png", "curves.png", "examples.png", "mapping.csv")  # to look at
 
 
 def _percent(value: float | None) -> str:
@@ -43,10 +46,9 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
         ]
     rows.append(("wall time", f"{result['wall_seconds']:,.0f} s"))
     lines = [table(rows, ("", "result"))]
-    if result["tune"]:
-        lines.append(f"Pictures (prompt.png, curves.png, examples.png) and result.json: {workdir}")
-    else:
-        lines.append(f"result.json: {workdir}")
+    there = [name for name in FILES if (pathlib.Path(workdir) / name).exists()]
+    names = f"{', '.join(there)} and result.json" if there else "result.json"
+    lines.append(f"{names}: {workdir}")
     return "\n".join(lines)
 
 

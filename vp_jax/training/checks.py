@@ -15,6 +15,7 @@ from vp_jax.training.parts import TUNABLE, make_optimizer, make_schedules
 
 SELECT_ON = ("val", "test")
 SOLVERS = ("auto", "sklearn", "optax", "sgd")
+INITS = ("auto", "text", "random")
 TRAINABLE_HEADS = ("text", "linear", "fully_connected")
 RANDOM_HEADS = ("linear", "fully_connected")  # before they are trained
 
@@ -38,6 +39,7 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
     for setting, value, valid in (
         ("head", config.head.name, heads.names()),
         ("value of config.head.solver", config.head.solver, SOLVERS),
+        ("value of config.head.init", config.head.init, INITS),
         ("value of config.prompt.space", config.prompt.space, SPACES),
         ("value of config.select_on", config.select_on, SELECT_ON),
         ("value of config.backbone.source", config.backbone.source, backbones.SOURCES),

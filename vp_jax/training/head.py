@@ -78,10 +78,31 @@ def make_head(
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
     meaningful = config.head.name not in ("linear", "fully_connected")
     params = head.init(key, inputs, len(class_names))
+    if starts_from_text(config, backbone):
+        params = {**params, "kernel": backbone.logit_scale * texts["text_features"].T}
+        meaningful = True
     if config.head.from_run is not None:
         params = _from_run(config, backbone, params)
         meaningful = True
     return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
+
+
+def starts_from_text(config: ConfigDict, backbone: Backbone) -> bool:
+    """Whether the head is a linear layer that begins as a CLIP's text features.
+
+    Its classes are then those of the zero-shot model, since the length of an image's features does
+    not change which of its similarities is the largest.
+
+    Raises:
+      UserError: it is to begin so and the backbone has no text tower.
+    """
+    if config.head.name != "linear" or config.head.from_run is not None:
+        return False
+    if config.head.init == "text" and backbone.encode_text is None:
+        raise UserError(
+            f"config.head.init is 'text', and {backbone.name} has no text tower; leave it at 'auto'"
+        )
+    return config.head.init != "random" and backbone.encode_text is not None
 
 
 def check_fits(name: str, backbone: Backbone) -> None:
@@ -132,7 +153,7 @@ def _texts(
 ) -> tuple[Features, dict[str, str]]:
     """The text features that the head needs, stored or computed, and their origin."""
     name, templates = config.head.name, config.head.templates
-    if name not in ("text", "semantic"):
+    if name not in ("text", "semantic") and not starts_from_text(config, backbone):
         return {}, {}
     tower = backbone
     if name == "semantic":

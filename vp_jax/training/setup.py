@@ -17,11 +17,12 @@ from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.training.checks import check, make_augment, make_prompt
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
-from vp_jax.training.head import HeadOfRun, is_probe, make_head
+from vp_jax.training.head import HeadOfRun, is_probe, make_head, starts_from_text
 from vp_jax.training.parts import make_optimizer, make_schedules
 from vp_jax.training.tally import Tally
 
 HEAD_STREAM = 1
+SAMPLE = 32  # images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,17 +118,19 @@ def setup(
 
     head_key = jax.random.fold_in(init_key, HEAD_STREAM)
     head = make_head(config, backbone, task.class_names, head_key, workdir)
+    space, takes = config.prompt.space, head.head.takes
+    outputs = make_outputs(backbone, prompt, space, takes)
     parts: Parts = {
-        "backbone": backbone.image_params(head.head.takes),
+        "backbone": backbone.image_params(takes),
         "head": head.params,
         "prompt": prompt_params,
     }
+    if starts_from_text(config, backbone) and by_steps:
+        parts["head"] = per_unit_of_length(parts, outputs, task.train.images)
     changing = {*config.tune, *(() if head.head.trainable else ("head",))}
     initial = {part: x for part, x in parts.items() if part in changing}
     frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
 
-    space, takes = config.prompt.space, head.head.takes
-    outputs = make_outputs(backbone, prompt, space, takes)
     train_outputs = make_outputs(backbone, prompt, space, takes, make_augment(config))
     tally = None
     if head.head.refit == "epoch" and not config.head.second_pass:
@@ -159,6 +162,18 @@ def setup(
             "tune": sorted(config.tune),
         },
     )
+
+
+def per_unit_of_length(parts: Parts, outputs: Forward, images: np.ndarray) -> dict[str, Any]:
+    """A head's kernel divided by the mean length of unprompted features.
+
+    A kernel made of text features then gives logits of the size of a CLIP's, whose features have
+    unit length. The mean is over the first `SAMPLE` training images.
+    """
+    unprompted = {"backbone": parts["backbone"]}
+    features = jax.jit(outputs)(unprompted, images[:SAMPLE])
+    length = float(np.linalg.norm(np.asarray(features), axis=-1).mean())
+    return {**parts["head"], "kernel": parts["head"]["kernel"] / np.float32(length)}
 
 
 def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
