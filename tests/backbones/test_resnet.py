@@ -64,7 +64,7 @@ def test_registered(name):
     assert sum(int(np.prod(shape)) for shape in trained) == count
     assert (model.mean, model.std) == (IMAGENET_MEAN, IMAGENET_STD)
     assert (model.image_size, model.resize_size) == (side, 256 if side == 224 else side)
-    assert model.resize_method == "bilinear"
+    assert model.resize_method == ("bicubic" if side == 32 else "bilinear")
 
 
 @pytest.mark.parametrize("name", RESNETS)

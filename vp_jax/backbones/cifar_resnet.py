@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vp_jax.backbones.inputs import check_images
-from vp_jax.backbones.resnet import conv
+from vp_jax.backbones.resnet import BasicBlock, conv
 
 STAGES = 3
 
@@ -32,21 +32,6 @@ def shortcut(x: jax.Array, features: int, stride: int) -> jax.Array:
     """
     new = (features - x.shape[-1]) // 2
     return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (new, new)))
-
-
-class CifarBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters."""
-
-    features: int
-    stride: int = 1
-    dtype: jnp.dtype | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps `[batch, h, w, c]` to `[batch, h / stride, w / stride, features]`."""
-        out = nn.relu(conv(self.features, 3, "conv1", self.dtype, stride=self.stride)(x))
-        out = conv(self.features, 3, "conv2", self.dtype)(out)
-        return nn.relu(out + shortcut(x, self.features, self.stride))
 
 
 class CifarResNet(nn.Module):
@@ -72,7 +57,11 @@ class CifarResNet(nn.Module):
         for stage in range(STAGES):
             for block in range(self.blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                x = CifarBlock(
-                    self.width * 2**stage, stride, self.dtype, name=f"stage_{stage}_block_{block}"
+                x = BasicBlock(
+                    self.width * 2**stage,
+                    stride,
+                    self.dtype,
+                    shortcut,
+                    name=f"stage_{stage}_block_{block}",
                 )(x)
         return x.mean(axis=(1, 2))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vp_jax.backbones.cifar_resnet import STAGES
-from vp_jax.backbones.resnet_weights import COUNTERS, stage_rules
-from vp_jax.backbones.weight_rules import dense_rules, folded_rules
+from vp_jax.backbones.resnet_weights import COUNTERS
+from vp_jax.backbones.weight_rules import dense_rules, folded_rules, stage_rules
 from vp_jax.backbones.weight_table import Table
 
 PYTORCH_RESNET_CIFAR10 = Table(

@@ -8,7 +8,13 @@ before it.
 from __future__ import annotations
 
 from vp_jax.backbones.clip_sizes import ClipSize
-from vp_jax.backbones.weight_rules import PATCHES, dense_rules, folded_rules, layer_norm_rules
+from vp_jax.backbones.weight_rules import (
+    PATCHES,
+    dense_rules,
+    folded_rules,
+    layer_norm_rules,
+    stage_rules,
+)
 from vp_jax.backbones.weight_table import IDENTITY, TRANSPOSE, Rule, Shape, Table
 
 
@@ -22,14 +28,6 @@ def _block_rules(target: str, source: str) -> tuple[Rule, ...]:
         *layer_norm_rules(f"{target}/ln_2", f"{source}.ln_2"),
         *dense_rules(f"{target}/mlp_fc", f"{source}.mlp.c_fc"),
         *dense_rules(f"{target}/mlp_proj", f"{source}.mlp.c_proj"),
-    )
-
-
-def _stage_rules(stage: int) -> tuple[Rule, ...]:
-    target, source = rf"visual/stage_{stage}_block_(\d+)", rf"visual.layer{stage + 1}.\1"
-    return (
-        *folded_rules(rf"{target}/conv([123])", rf"{source}.conv\2", rf"{source}.bn\2"),
-        *folded_rules(f"{target}/downsample", f"{source}.downsample.0", f"{source}.downsample.1"),
     )
 
 
@@ -47,7 +45,7 @@ OPENAI = Table(
         Rule("visual/proj/kernel", ("visual.proj",), IDENTITY),
         # image tower: ModifiedResNet
         *folded_rules(r"visual/conv([123])", r"visual.conv\1", r"visual.bn\1"),
-        *(rule for stage in range(4) for rule in _stage_rules(stage)),
+        *(rule for stage in range(4) for rule in stage_rules(stage, "visual.")),
         Rule("visual/attnpool/positional_embedding", ("visual.attnpool.positional_embedding",)),
         *dense_rules("visual/attnpool/query", "visual.attnpool.q_proj"),
         *dense_rules("visual/attnpool/key", "visual.attnpool.k_proj"),

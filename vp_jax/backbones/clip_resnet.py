@@ -14,21 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from vp_jax.backbones.inputs import check_images
+from vp_jax.backbones.resnet import conv
 
 
 def _average_pool(x: jax.Array, stride: int) -> jax.Array:
     return nn.avg_pool(x, (stride, stride), strides=(stride, stride)) if stride > 1 else x
-
-
-def _conv(features: int, size: int, name: str, dtype: jnp.dtype | None, stride: int = 1) -> nn.Conv:
-    return nn.Conv(
-        features,
-        (size, size),
-        strides=(stride, stride),
-        padding=size // 2,
-        dtype=dtype,
-        name=name,
-    )
 
 
 class Bottleneck(nn.Module):
@@ -41,11 +31,11 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[batch, h, w, c]` to `[batch, h / stride, w / stride, 4 * features]`."""
-        out = nn.relu(_conv(self.features, 1, "conv1", self.dtype)(x))
-        out = nn.relu(_conv(self.features, 3, "conv2", self.dtype)(out))
-        out = _conv(4 * self.features, 1, "conv3", self.dtype)(_average_pool(out, self.stride))
+        out = nn.relu(conv(self.features, 1, "conv1", self.dtype)(x))
+        out = nn.relu(conv(self.features, 3, "conv2", self.dtype)(out))
+        out = conv(4 * self.features, 1, "conv3", self.dtype)(_average_pool(out, self.stride))
         if self.stride > 1 or x.shape[-1] != 4 * self.features:
-            x = _conv(4 * self.features, 1, "downsample", self.dtype)(_average_pool(x, self.stride))
+            x = conv(4 * self.features, 1, "downsample", self.dtype)(_average_pool(x, self.stride))
         return nn.relu(out + x)
 
 
@@ -99,9 +89,9 @@ class ModifiedResNet(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, embed_dim]`."""
         check_images(images, self.image_size)
-        x = nn.relu(_conv(self.width // 2, 3, "conv1", self.dtype, stride=2)(images))
-        x = nn.relu(_conv(self.width // 2, 3, "conv2", self.dtype)(x))
-        x = nn.relu(_conv(self.width, 3, "conv3", self.dtype)(x))
+        x = nn.relu(conv(self.width // 2, 3, "conv1", self.dtype, stride=2)(images))
+        x = nn.relu(conv(self.width // 2, 3, "conv2", self.dtype)(x))
+        x = nn.relu(conv(self.width, 3, "conv3", self.dtype)(x))
         x = _average_pool(x, 2)
         for stage, blocks in enumerate(self.layers):
             for block in range(blocks):

@@ -7,7 +7,7 @@ in torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -38,11 +38,20 @@ def conv(
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
+    """Two 3x3 convolutions and a shortcut.
+
+    Attributes:
+      features: channels of the result.
+      stride: of the first convolution and the shortcut.
+      dtype: computation dtype; None follows the inputs and parameters.
+      shortcut: maps `[batch, h, w, c]`, features and stride to `[batch, h / stride, w / stride,
+        features]` where these differ; a convolution, 1x1, by default.
+    """
 
     features: int
     stride: int = 1
     dtype: jnp.dtype | None = None
+    shortcut: Callable[[jax.Array, int, int], jax.Array] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -50,7 +59,10 @@ class BasicBlock(nn.Module):
         out = nn.relu(conv(self.features, 3, "conv1", self.dtype, stride=self.stride)(x))
         out = conv(self.features, 3, "conv2", self.dtype)(out)
         if self.stride > 1 or x.shape[-1] != self.features:
-            x = conv(self.features, 1, "downsample", self.dtype, stride=self.stride)(x)
+            if self.shortcut is None:
+                x = conv(self.features, 1, "downsample", self.dtype, stride=self.stride)(x)
+            else:
+                x = self.shortcut(x, self.features, self.stride)
         return nn.relu(out + x)
 
 

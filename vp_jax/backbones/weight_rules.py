@@ -127,3 +127,17 @@ def folded_rules(target: str, conv: str, norm: str) -> tuple[Rule, ...]:
         Rule(f"{target}/kernel", (f"{conv}.weight", *scale), FOLDED_KERNEL),
         Rule(f"{target}/bias", (f"{norm}.bias", f"{norm}.running_mean", *scale), FOLDED_BIAS),
     )
+
+
+def stage_rules(stage: int, prefix: str = "") -> tuple[Rule, ...]:
+    """The convolutions of all blocks of a ResNet's stage, the first being 0, in torch's names.
+
+    Args:
+      stage: its number.
+      prefix: of the tensors' names.
+    """
+    target, source = rf"visual/stage_{stage}_block_(\d+)", rf"{prefix}layer{stage + 1}.\1"
+    return (
+        *folded_rules(rf"{target}/conv([123])", rf"{source}.conv\2", rf"{source}.bn\2"),
+        *folded_rules(f"{target}/downsample", f"{source}.downsample.0", f"{source}.downsample.1"),
+    )
