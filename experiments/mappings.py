@@ -59,7 +59,8 @@ SHARED: dict[str, Settings] = {
         "head.name": "iterative",
         "prompt.init": "zeros",
         "batch_size": 16,
-        "optimizer.learning_rate": 10.0,
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": 0.01,
         "schedule.warmup_steps": 20,
         "log_every_steps": 5,
     },
@@ -87,7 +88,8 @@ METHODS: dict[str, dict[str, Settings]] = {
             "optimizer.learning_rates.head": 0.1,
         },
         "LP": PROBE,
-        "LP, and prompt": {
+        "prompt on finished LP": {"head.name": "linear", "head.from_run": "LP"},
+        "LP and prompt together": {
             "head.name": "linear",
             "tune": ("prompt", "head"),
             "optimizer.learning_rates.head": 0.1,
@@ -124,12 +126,24 @@ class Run(NamedTuple):
 def plan(study: str, epochs: tuple[int, ...]) -> Iterator[Run]:
     """The runs of a study's first table; a linear probe, which has no epochs, is there once."""
     for name, settings in METHODS[study].items():
-        for count in epochs[:1] if settings is PROBE else epochs:
+        for count in (1,) if settings is PROBE else epochs:
             yield Run(name, count, settings)
 
 
-def make_config(study: str, run: Run, data: str, weights: str, seed: int) -> ConfigDict:
-    """All settings of one run."""
+def folder(workdir: pathlib.Path, run: Run, seed: int) -> pathlib.Path:
+    """Where a run is kept."""
+    return workdir / f"{run.name}_{run.epochs}_seed{seed}".replace(", ", "_").replace(" ", "_")
+
+
+def make_config(
+    study: str, run: Run, data: str, weights: str, seed: int, workdir: pathlib.Path
+) -> ConfigDict:
+    """All settings of one run; `head.from_run` names another run of the study."""
+    settings = dict(run.settings)
+    if "head.from_run" in settings:
+        first = settings["head.from_run"]
+        probe = Run(first, 1, METHODS[study][first])
+        settings["head.from_run"] = str(folder(workdir, probe, seed))
     config = base.default()
     config.update_from_flattened_dict(
         {
@@ -138,7 +152,7 @@ def make_config(study: str, run: Run, data: str, weights: str, seed: int) -> Con
             "task.data_dir": data,
             "seed": seed,
             "epochs": run.epochs,
-            **run.settings,
+            **settings,
         }
     )
     return config
@@ -155,10 +169,10 @@ def main_table(
     """A row a method: untrained, then a column for each number of epochs."""
     rows = []
     for name, settings in METHODS[study].items():
-        found = [results.get((name, count)) for count in epochs]
-        cells = [percent(r and r["test_accuracy"]) for r in found]
-        if settings is PROBE:
-            cells = ["-"] * (len(epochs) - 1) + [cells[0]]
+        counts = (1,) if settings is PROBE else epochs
+        found = [results[name, count] for count in counts]
+        cells = [percent(result["test_accuracy"]) for result in found]
+        cells = ["-"] * (len(epochs) - len(cells)) + cells
         first = found[0]
         rows.append(
             (
@@ -168,7 +182,7 @@ def main_table(
                 *cells,
             )
         )
-    headers = ("method", "trained", "untrained", *(f"{n} epochs" for n in epochs))
+    headers = ("method", "trained", "untrained", *(f"epoch {n}" for n in epochs))
     return table(rows, headers)
 
 
@@ -184,9 +198,9 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(_WORKDIR.value) / study
 
     def train(run: Run) -> runs.Result:
-        config = make_config(study, run, _DATA.value, _WEIGHTS.value, _SEED.value)
-        name = f"{run.name}_{run.epochs}_seed{_SEED.value}".replace(", ", "_").replace(" ", "_")
-        return runs.train(config, workdir / name)
+        seed = _SEED.value
+        config = make_config(study, run, _DATA.value, _WEIGHTS.value, seed, workdir)
+        return runs.train(config, folder(workdir, run, seed))
 
     try:
         results = {(run.name, run.epochs): train(run) for run in plan(study, epochs)}
