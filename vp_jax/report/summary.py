@@ -56,7 +56,9 @@ def evaluation_summary(result: Mapping[str, Any]) -> str:
     """Test accuracies of a run, as lines of text."""
     rows = [("zero-shot (TP)", _percent(result["zero_shot_test_accuracy"]), "")]
     if result["tune"]:
-        name = "visual prompt (VP)" if result["tune"] == ["prompt"] else "tuned"
+        name = "visual prompt (VP)"
+        if result["tune"] != ["prompt"]:
+            name = f"tuned: {' and '.join(result['tune'])}"
         rows.append((name, _percent(result["test_accuracy"]), _gain(result)))
     head = (
         f"{result['task']} with {result['backbone']}: {result['test_examples']:,} test examples"

@@ -28,7 +28,7 @@ from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import by_example, make_mesh, put, replicated
 from vp_jax.training.step import State
 from vp_jax.training.workdir import CHECKPOINTS
-from vp_jax.training.zero_shot import ZeroShot, make_mapping_fit
+from vp_jax.training.zero_shot import ZeroShot
 
 STEPS_IN_FLIGHT = 2
 
@@ -181,9 +181,7 @@ class Loop:
         return {**self.frozen, **self.state.mapping, **self.state.tuned}
 
     def _fit_mapping(self) -> dict[str, Any]:
-        return make_mapping_fit(self.experiment, self.mesh)(
-            self._parts(), self.experiment.task.train
-        )
+        return self.zero_shot.fit(self._parts(), self.experiment.task.train)
 
     def _set_mapping(self, head: dict[str, Any]) -> None:
         self.state = self.state._replace(
@@ -291,10 +289,11 @@ class Loop:
         return row
 
     def _learning_rates(self) -> dict[str, float]:
+        """Of the first part, whose curve has the shape of all; of each where they differ."""
         rates = {p: float(f(self.step - 1)) for p, f in self.experiment.schedules.items()}
-        if len(set(rates.values())) == 1:
-            return {"learning_rate": next(iter(rates.values()))}
-        return {f"learning_rate/{part}": rate for part, rate in rates.items()}
+        each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
+        first = next(iter(rates.values()))
+        return {"learning_rate": first, **(each if len(set(rates.values())) > 1 else {})}
 
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
         name, progress = self.config.select_on, self.progress

@@ -24,11 +24,15 @@ class ZeroShot:
 
     A mapping that is fitted to counts is fitted to the unprompted training images. It is not kept
     in checkpoints, since it follows from the settings.
+
+    Attributes:
+      fit: fits the mapping to a pass over a split with any parts; None where it is not fitted.
     """
 
     def __init__(self, experiment: Experiment, frozen: Parts, mesh: Mesh):
         self._experiment, self._frozen, self._mesh = experiment, frozen, mesh
         self._head: dict[str, Any] | None = None
+        self.fit = make_mapping_fit(experiment, mesh) if experiment.is_fitted else None
 
     @property
     def exists(self) -> bool:
@@ -39,9 +43,8 @@ class ZeroShot:
         """The parameters of its head, on the host."""
         if self._head is None:
             self._head = self._experiment.head.params
-            if self._experiment.is_fitted:
-                fit = make_mapping_fit(self._experiment, self._mesh)
-                self._head = fit(self._parts({}), self._experiment.task.train)
+            if self.fit is not None:
+                self._head = self.fit(self._parts({}), self._experiment.task.train)
         return self._head
 
     def parts(self) -> Parts:
