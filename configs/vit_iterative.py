@@ -5,7 +5,7 @@
         --config.backbone.name=deit_ti16 --config.task.name=folder \
         --config.task.data_dir=my_images --config.batch_size=32 --config.epochs=20
 
-Which ImageNet class stands for which downstream class is decided anew after every epoch, by what
+Which ImageNet class stands for which downstream class is decided anew before every epoch, by what
 the model takes the prompted training images for: greedily one to one over co-occurrence counts, as
 in Chen et al. 2023, "Understanding and Improving Visual Prompting: A Label-Mapping Perspective"
 (arXiv 2211.11635). The counts come from the training pass itself;

@@ -38,7 +38,7 @@ def default() -> ConfigDict:
     config.head.many_to_one = False  # let classes share a source class
     config.head.smoothing = 1.0  # of bayesian, bayesian_plus: Laplace's, added to every count
     config.head.top_share = 0.15  # of bayesian_plus: source classes counted, times the classes
-    config.head.second_pass = False  # of refitted mappings: count again after the epoch, exactly
+    config.head.second_pass = False  # of refitted mappings: count again before an epoch, exactly
     config.head.text_backbone = "clip_vit_b32"  # of semantic: whose texts are compared
     config.head.text_weights = placeholder(str)  # of semantic: as backbone.weights
     config.head.init = "auto"  # of linear: text features for a CLIP, else random; text, random

@@ -30,7 +30,7 @@ class Head(NamedTuple):
       apply: `apply(params, x) -> logits`: [B, inputs], any floating dtype, to [B, K], float32.
       trainable: whether gradients can train `params`.
       refit: when `fit` is to run: `"never"`; `"once"`, before training, on images without a prompt;
-        or `"epoch"`, before training and after every epoch, on images with the prompt as it is.
+        or `"epoch"`, before every epoch, on images with the prompt as it is.
       votes: `votes(source_logits, classes) -> (source classes, weights)`: [B, Ks] to [B, k], int32,
         and [B, k], float32, at least 0: what every image counts for. None for heads without `fit`.
       fit: `fit(counts) -> params`: [Ks, K], finite, at least 0, to numpy arrays. None for heads

@@ -30,7 +30,7 @@ def bayesian(smoothing: float = 1.0) -> Head:
         logits[b, t] = sum over s of source_logits[b, s] * weights[s, t]
 
     So every column of the weights sums to 1. The weights multiply logits, not probabilities, and
-    are found anew after every epoch from images with the prompt, both as in the authors' code.
+    are found anew before every epoch from images with the prompt, both as in the authors' code.
     Two cases have no value there: a class without images gets equal weights 1 / Ks, and a source
     class never predicted gets weights 0 also where `smoothing` is 0.
 

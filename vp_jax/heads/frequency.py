@@ -41,7 +41,7 @@ def frequency(many_to_one: bool = False) -> Head:
 
 
 def iterative(many_to_one: bool = False) -> Head:
-    """The logits of the source classes predicted most often, found anew after every epoch.
+    """The logits of the source classes predicted most often, found anew before every epoch.
 
     The same fit as `frequency`, on the logits of images with the prompt as it is by then: ILM of
     Chen et al., "Understanding and Improving Visual Prompting: A Label-Mapping Perspective" (CVPR

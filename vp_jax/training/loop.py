@@ -189,13 +189,26 @@ class Loop:
             counts=put(np.zeros(self.state.counts.shape, np.float32), self.everywhere),
         )
 
-    def _refit(self) -> None:
-        """Fits the mapping anew at the end of an epoch."""
+    def _refits(self) -> bool:
+        """Whether the mapping is fitted anew before this step.
+
+        That is at the beginning of an epoch, not at the end, so that prompts are evaluated and kept
+        with the mapping that they were trained with. It follows from the state, so that a run that
+        goes on from a checkpoint of an epoch's end does it too.
+        """
+        is_new_epoch = self.step > 0 and self.step % self.experiment.steps_per_epoch == 0
+        return is_new_epoch and self.experiment.head.head.refit == "epoch"
+
+    def _refit(self) -> float:
+        """Fits the mapping anew; returns the seconds that it took."""
+        jax.block_until_ready(self.state)
+        start = time.monotonic()
         if self.experiment.tally is None:
             self._set_mapping(self._fit_mapping())
         else:
             counts = np.asarray(jax.device_get(self.state.counts))
             self._set_mapping(self.experiment.head.head.fit(counts))
+        return time.monotonic() - start
 
     @property
     def _selection(self):
@@ -218,6 +231,8 @@ class Loop:
             mininterval=0.2 if sys.stderr.isatty() else 30,
         ) as bar:
             while self.step < experiment.total_steps and not self.progress.done:
+                if self._refits():
+                    clock += self._refit()
                 batch, examples = train_batch(split, self.step, batch_size, config.seed, self.mesh)
                 self.state, out = train_step(self.state, self.frozen, batch)
                 self.step += 1
@@ -243,12 +258,9 @@ class Loop:
                     )
                     bar.set_postfix(shown, refresh=False)
                 stops = INTERRUPTS.received is not None
-                refits = position == 0 and experiment.head.head.refit == "epoch"
-                if evaluates or stops or refits or self._is_checkpoint_step():
+                if evaluates or stops or self._is_checkpoint_step():
                     out["loss"].block_until_ready()
                     self.progress.train_seconds += time.monotonic() - clock
-                    if refits:
-                        self._refit()
                     if evaluates:
                         self._evaluate(metrics, last)
                         shown["val" if config.select_on == "val" else "test"] = (
