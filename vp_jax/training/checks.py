@@ -96,7 +96,10 @@ def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
         return
     name, head = config.backbone.name, config.head.name
     if name not in backbones.names():
-        raise unknown("backbone", name, backbones.names())
+        raise UserError(
+            f"{unknown('backbone', name, backbones.names())}; one of your own is given in Python: "
+            "backbone=backbones.from_fn(...) of runs.train and runs.evaluate"
+        )
     if not backbones.is_clip(name) and head == "text":
         raise UserError(
             f"the head 'text' needs a CLIP, and {name} has no text tower; give "
