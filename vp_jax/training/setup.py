@@ -108,7 +108,7 @@ def setup(
         )
     image_shape = (backbone.image_size, backbone.image_size, 3)
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    prompt_params = prompt.init(init_key, image_shape)
+    prompt_params = prompt.init(init_key, image_shape) if "prompt" in config.tune else {}
 
     task = load_task(config, backbone)
     steps_per_epoch = data.steps_per_epoch(len(task.train), config.batch_size)
@@ -158,7 +158,7 @@ def setup(
             "backbone": backbone.fingerprint,
             "task": f"{config.task.name}, {len(task.class_names)} classes",
             "head": config.head.name,
-            "prompt": f"{config.prompt.name}, {shapes if 'prompt' in config.tune else None}",
+            "prompt": f"{config.prompt.name}, {shapes}" if "prompt" in config.tune else None,
             "tune": sorted(config.tune),
         },
     )
