@@ -38,6 +38,12 @@ def start(*arguments):
     )
 
 
+def finish(*arguments):
+    process = start(*arguments)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-5000:]
+
+
 def wait_for(condition, process, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -136,13 +142,13 @@ runs.train(settings, sys.argv[1], own_backbone.make())
 @pytest.mark.slow
 def test_a_refitted_mapping_survives_being_killed(tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "cut"
-    assert start("-c", REFITTED, str(whole)).wait(timeout=300) == 0
+    finish("-c", REFITTED, str(whole))
     for step in (5, 30, 100, 190):  # within the first epoch and later ones of 19 steps
         process = start("-c", REFITTED, str(folder))
         wait_for(lambda step=step: max(saved_steps(folder), default=0) >= step, process)
         process.kill()
         process.communicate()
-    assert start("-c", REFITTED, str(folder)).wait(timeout=300) == 0
+    finish("-c", REFITTED, str(folder))
     assert without_times(folder) == without_times(whole)
     for name in ("mapping.csv", "metrics.jsonl"):
         assert (folder / name).read_text() == (whole / name).read_text()
