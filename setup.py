@@ -17,7 +17,10 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["vp_jax", "vp_jax.*"]),
-    package_data={"vp_jax": ["py.typed"], "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"]},
+    package_data={
+        "vp_jax": ["py.typed"],
+        "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"],
+    },
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8",

@@ -17,8 +17,8 @@ The second command does it on your own images, one folder a class, with a small 
 As in that paper the prompt starts at zero and is optimised by Adam with learning rate 0.01; it
 resizes the image to the inside of the frame, which this config does not. Weights come from the
 Hugging Face Hub, `timm/vit_base_patch16_224.augreg_in21k_ft_in1k`. Not yet measured with this code
-on CIFAR100. DeiT-Tiny on 600 training images of CIFAR-10's classes goes from 33.0 % to 48.5 % in ten
-epochs, where class i for class i (`first_k`) reaches 15.2 %: experiments/README.md.
+on CIFAR100. DeiT-Tiny on 600 training images of CIFAR-10's classes goes from 33.0 % to 48.5 % in
+ten epochs, where class i for class i (`first_k`) reaches 15.2 %: experiments/README.md.
 """
 
 from vp_jax import config as base
