@@ -9,7 +9,8 @@
 The head of a CLIP, `text` or `linear`, starts from the text features of the class names, so that
 training starts from the zero-shot model; a vision model gets a new linear layer, which
 `--config.head.from_run` can take from a finished linear probe. Every part has its own learning
-rate; training images are randomly cropped and mirrored. Batch normalisation keeps the statistics it came with.
+rate; training images are randomly cropped and mirrored. Batch normalisation keeps the statistics it
+came with.
 
 A checkpoint holds the image tower with AdamW's two moments: about 1 GB for ViT-B/32.
 
