@@ -79,9 +79,9 @@ def test_evaluation_gives_the_accuracies_of_the_result(finished):
         assert again[name] == result[name]
 
 
-def test_a_run_that_lost_its_last_checkpoint_ends_the_same(finished, tmp_path):
+@pytest.mark.parametrize("name", ["frequency", *REFITTED])
+def test_a_run_that_lost_its_last_checkpoint_ends_the_same(name, tmp_path):
     """Counts of half an epoch, the mapping and the prompt all come back."""
-    name, _, _ = finished
     settings = {**MAPPINGS[name], "checkpoint_every_steps": 8}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     expected = train(whole, name, **settings)

@@ -39,10 +39,8 @@ def arrays(folder):
 COMBINATIONS = {
     "prompt": clip(("prompt",)),
     "head": clip(("head",)),
-    "backbone": clip(("backbone",)),
     "prompt_head": clip(("prompt", "head")),
     "backbone_head": clip(("backbone", "head"), **{"optimizer.name": "adamw"}),
-    "head_backbone": clip(("head", "backbone"), **{"optimizer.learning_rates.head": 0.1}),
     "everything": clip(("prompt", "backbone", "head"), **{"optimizer.learning_rates.prompt": 1.0}),
     "prompt_linear": clip(("prompt", "head"), **{"head.name": "linear"}),
     "linear_by_steps": clip(("head",), **{"head.name": "linear", "head.solver": "sgd"}),
