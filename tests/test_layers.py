@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = ("prompts", "backbones", "heads", "data", "training", "report")  # lowest first
-SHARED = ("errors", "config", "host_memory", "interrupts")  # import no layer
+SHARED = ("errors", "config", "files", "host_memory", "interrupts")  # import no layer
 MODULES = sorted((ROOT / "vp_jax").rglob("*.py"))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pathlib
 
 import numpy as np
 
+from vp_jax import files
 from vp_jax.backbones.clip_openai import OPENAI
 from vp_jax.backbones.weight_table import Tree, to_state_dict
 
@@ -27,11 +27,7 @@ def write_openai(
     """
     import safetensors.numpy
 
-    path = pathlib.Path(path)
     tensors = {n: x.astype(dtype) for n, x in to_state_dict(params, OPENAI).items()}
-    partial = path.with_name(path.name + ".partial")
     # save_file would make the file readable by its owner only
-    partial.write_bytes(
-        safetensors.numpy.save(tensors, metadata={"name": name, "format": OPENAI.name})
-    )
-    partial.replace(path)
+    content = safetensors.numpy.save(tensors, metadata={"name": name, "format": OPENAI.name})
+    files.write(path, lambda file: file.write(content))

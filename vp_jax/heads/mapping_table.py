@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from vp_jax import files
 from vp_jax.errors import UserError
 from vp_jax.heads.names import distinct, index_of
 
@@ -81,17 +83,15 @@ def write_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     Raises:
       OSError: the file cannot be written; one that was there before is untouched.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows((source, target, f"{weight:.9g}") for source, target, weight in rows)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    def fill(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows((source, target, f"{weight:.9g}") for source, target, weight in rows)
+        text.detach()
+
+    files.write(path, fill)
 
 
 def read_table(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from vp_jax.files import write
 from vp_jax.report.style import DPI
 
 if TYPE_CHECKING:
@@ -24,16 +23,3 @@ def save_png(path: str | os.PathLike[str], figure: Figure) -> None:
       OSError: the file cannot be written; one that was there before is untouched.
     """
     write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, facecolor="white"))
-
-
-def write(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
-    """Lets `fill` write a file beside `path` and moves it there when it is complete."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            fill(file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

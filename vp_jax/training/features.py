@@ -13,7 +13,7 @@ import safetensors.numpy
 import tqdm
 from jax.sharding import Mesh
 
-from vp_jax import data
+from vp_jax import data, files
 from vp_jax.training.batching import eval_batches
 from vp_jax.training.forward import Forward, Parts
 from vp_jax.training.sharding import by_example, replicated
@@ -75,10 +75,8 @@ def cached(
         except (OSError, safetensors.SafetensorError):
             pass  # cut off by a kill: it holds nothing that cannot be computed again
     features = compute()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.numpy.save({"features": features}, metadata=dict(origin)))
-    partial.replace(path)
+    content = safetensors.numpy.save({"features": features}, metadata=dict(origin))
+    files.write(path, lambda file: file.write(content))
     return features
 
 

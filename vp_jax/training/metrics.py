@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from vp_jax import files
 from vp_jax.training.event_file import EventFile
 from vp_jax.training.workdir import METRICS, TENSORBOARD
 
@@ -38,9 +39,8 @@ class Metrics:
     def __init__(self, workdir: pathlib.Path, step: int):
         rows = read_metrics(workdir, up_to_step=step)
         path = workdir / METRICS
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        partial.replace(path)
+        kept = "".join(json.dumps(row) + "\n" for row in rows)
+        files.write(path, lambda file: file.write(kept.encode()))
         self._file = path.open("a")
         self._board = EventFile(workdir / TENSORBOARD, purge_step=step + 1 if step else None)
 

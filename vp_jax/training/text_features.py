@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from vp_jax import heads
+from vp_jax import files, heads
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 
@@ -59,6 +59,5 @@ def load_text_features(path: pathlib.Path, origin: Mapping[str, str]) -> Feature
 def store_text_features(path: pathlib.Path, features: Features, origin: Mapping[str, str]) -> None:
     """Keeps text features in the run, so that the text tower never runs for it again."""
     if features and not path.exists():
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(save(features, metadata=dict(origin)))
-        partial.replace(path)
+        content = save(features, metadata=dict(origin))
+        files.write(path, lambda file: file.write(content))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vp_jax import files
 from vp_jax.config import default
 from vp_jax.errors import UserError
 
@@ -36,9 +37,8 @@ MAY_CHANGE = (
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a JSON file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n")
-    partial.replace(path)
+    text = json.dumps(value, indent=2) + "\n"
+    files.write(path, lambda file: file.write(text.encode()))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
