@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
 import safetensors.numpy
-import tqdm
 from jax.sharding import Mesh
 
 from vp_jax import data, files
 from vp_jax.training.batching import eval_batches
 from vp_jax.training.forward import Forward, Parts
+from vp_jax.training.progress_bar import progress_bar
 from vp_jax.training.sharding import by_example, replicated
 
 Compute = Callable[[Parts, data.Split], np.ndarray]
@@ -36,13 +35,7 @@ def make_compute(outputs: Forward, key: jax.Array, batch_size: int, mesh: Mesh) 
 
     def compute(parts: Parts, split: data.Split) -> np.ndarray:
         chunks = []
-        with tqdm.tqdm(
-            total=len(split),
-            desc=f"features of {split.name}",
-            unit=" images",
-            unit_scale=True,
-            mininterval=0.2 if sys.stderr.isatty() else 30,
-        ) as bar:
+        with progress_bar(len(split), f"features of {split.name}", unit_scale=True) as bar:
             for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
                 rows = step(parts, batch.image, jax.random.fold_in(key, number))
                 chunks.append(np.asarray(rows)[:batch_size])

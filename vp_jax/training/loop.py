@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import tqdm
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -24,6 +23,7 @@ from vp_jax.training.evaluation import Evaluate, make_evaluate
 from vp_jax.training.forward import Parts
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
+from vp_jax.training.progress_bar import progress_bar
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import by_example, make_mesh, put, replicated
 from vp_jax.training.step import State
@@ -90,7 +90,9 @@ def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep
     """The jitted step: state donated, batch split over the mesh, everything else replicated."""
     everywhere = replicated(mesh)
     return jax.jit(
-        step_lib.make_train_step(experiment.train_forward, experiment.optimizer, experiment.tally),
+        step_lib.make_train_step(
+            experiment.train_forward, experiment.optimizer, experiment.counting
+        ),
         in_shardings=(everywhere, everywhere, by_example(mesh)),
         out_shardings=everywhere,
         donate_argnums=0,
@@ -104,7 +106,7 @@ def fresh_state(experiment: Experiment) -> State:
         experiment.optimizer,
         experiment.key,
         experiment.mapping,
-        None if experiment.tally is None else experiment.tally.zero(),
+        None if experiment.counting is None else experiment.counting.zero(),
     )
 
 
@@ -168,7 +170,7 @@ class Loop:
 
     def _begin(self) -> None:
         experiment = self.experiment
-        if experiment.is_fitted:
+        if experiment.tally is not None:
             head = self.zero_shot.head()
             if experiment.head.head.refit == "epoch" and experiment.tuned:
                 head = self._fit_mapping()
@@ -203,7 +205,7 @@ class Loop:
         """Fits the mapping anew; returns the seconds that it took."""
         jax.block_until_ready(self.state)
         start = time.monotonic()
-        if self.experiment.tally is None:
+        if self.experiment.counting is None:
             self._set_mapping(self._fit_mapping())
         else:
             counts = np.asarray(jax.device_get(self.state.counts))
@@ -222,14 +224,8 @@ class Loop:
         first_of_start = self.step
         clock = time.monotonic()
         shown: dict[str, str] = {}
-        with tqdm.tqdm(
-            total=config.epochs * len(split),
-            initial=self._images_seen(),
-            desc="training",
-            unit=" images",
-            unit_scale=True,
-            mininterval=0.2 if sys.stderr.isatty() else 30,
-        ) as bar:
+        total, seen = config.epochs * len(split), self._images_seen()
+        with progress_bar(total, "training", initial=seen, unit_scale=True) as bar:
             while self.step < experiment.total_steps and not self.progress.done:
                 if self._refits():
                     clock += self._refit()
@@ -325,14 +321,13 @@ class Loop:
         self.checkpoints.save(self.state, meta, progress.best_step)
 
     def _check_gradient(self, out: step_lib.StepMetrics) -> None:
-        for part in self.experiment.tuned:
-            if part == "prompt" and float(out["grad_norm/prompt"]) == 0:
-                raise UserError(
-                    "the gradient with respect to the prompt is exactly zero at the first step, so "
-                    "nothing can be learned: the backbone or the head gives the same output for "
-                    f"every image. Check the weights of {self.config.backbone.name} "
-                    "(--config.backbone.weights): a head of zeros does this"
-                )
+        if "prompt" in self.config.tune and float(out["grad_norm/prompt"]) == 0:
+            raise UserError(
+                "the gradient with respect to the prompt is exactly zero at the first step, so "
+                "nothing can be learned: the backbone or the head gives the same output for every "
+                f"image. Check the weights of {self.config.backbone.name} "
+                "(--config.backbone.weights): a head of zeros does this"
+            )
         if float(out["grad_norm"]) == 0:
             raise UserError(
                 f"the gradient with respect to {' and '.join(self.experiment.tuned)} is exactly "

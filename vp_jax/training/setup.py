@@ -38,7 +38,8 @@ class Experiment:
       outputs: from parts and images to what the head reads.
       forward: from parts and images to logits.
       train_forward: the same with augmentation.
-      tally: counts for a mapping that is refitted in passing, on augmented images; or None.
+      tally: counts for a mapping that is fitted; else None.
+      counting: the same in the train step, where a mapping is refitted in passing; else None.
       frozen: parameters of the parts that do not change.
       initial: parameters at the start of those that do, prompt included.
       optimizer: of the tuned parts.
@@ -57,6 +58,7 @@ class Experiment:
     forward: Forward
     train_forward: Forward
     tally: Tally | None
+    counting: Tally | None
     frozen: Parts
     initial: Parts
     optimizer: optax.GradientTransformation
@@ -80,11 +82,6 @@ class Experiment:
     def mapping(self) -> Parts:
         """`{"head": parameters}` of an output mapping at the start; else empty."""
         return {part: x for part, x in self.initial.items() if part not in self.config.tune}
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether the head is a mapping that is fitted to counts."""
-        return self.head.head.fit is not None
 
 
 def setup(
@@ -132,10 +129,11 @@ def setup(
     frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
 
     train_outputs = make_outputs(backbone, prompt, space, takes, make_augment(config))
-    tally = None
-    if head.head.refit == "epoch" and not config.head.second_pass:
-        sizes = (len(backbone.source_classes), len(task.class_names))
-        tally = Tally(train_outputs, head.head, *sizes)
+    tally = counting = None
+    if head.head.fit is not None:
+        tally = Tally(outputs, head.head, len(backbone.source_classes), len(task.class_names))
+        if head.head.refit == "epoch" and not config.head.second_pass:
+            counting = tally._replace(outputs=train_outputs)
     shapes = jax.tree.map(lambda x: list(np.shape(x)), prompt_params)
     return Experiment(
         config=config,
@@ -147,6 +145,7 @@ def setup(
         forward=make_forward(outputs, head.head),
         train_forward=make_forward(train_outputs, head.head),
         tally=tally,
+        counting=counting,
         frozen=frozen,
         initial=initial,
         optimizer=make_optimizer(config, schedules),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vp_jax import heads
 from vp_jax.training.forward import Forward, Parts
+from vp_jax.training.tally import Tally
 
 
 class Batch(NamedTuple):
@@ -102,17 +102,8 @@ def batch_sums(logits: jax.Array, batch: Batch) -> Sums:
     )
 
 
-class Counting(Protocol):
-    """What counts source classes in passing, as `tally.Tally` does."""
-
-    outputs: Forward
-    head: heads.Head
-
-    def add(self, counts: jax.Array, source_logits: jax.Array, batch: Batch) -> jax.Array: ...
-
-
 def make_train_step(
-    forward: Forward, optimizer: optax.GradientTransformation, counting: Counting | None = None
+    forward: Forward, optimizer: optax.GradientTransformation, counting: Tally | None = None
 ) -> TrainStep:
     """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
 
@@ -154,8 +145,9 @@ def make_train_step(
             failed_step=jnp.where(first_failure, state.step, state.failed_step),
             counts=counts,
         )
-        norms = {f"grad_norm/{part}": optax.tree.norm(grads[part]) for part in grads}
-        return state, {"loss": loss, "grad_norm": optax.tree.norm(grads), **norms}
+        norms = {part: optax.tree.norm(grads[part]) for part in grads}
+        each = {f"grad_norm/{part}": norm for part, norm in norms.items()}
+        return state, {"loss": loss, "grad_norm": optax.tree.norm(norms), **each}
 
     return train_step
 

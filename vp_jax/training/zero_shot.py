@@ -7,16 +7,9 @@ from typing import Any
 from jax.sharding import Mesh
 
 from vp_jax.training.forward import Parts
+from vp_jax.training.mapping_fit import make_fit
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import put, replicated
-from vp_jax.training.tally import Fit, Tally, make_fit
-
-
-def make_mapping_fit(experiment: Experiment, mesh: Mesh) -> Fit:
-    """A function that fits the experiment's mapping to a pass over a split."""
-    sizes = (len(experiment.backbone.source_classes), len(experiment.task.class_names))
-    tally = Tally(experiment.outputs, experiment.head.head, *sizes)
-    return make_fit(tally, experiment.key, experiment.config.batch_size, mesh)
 
 
 class ZeroShot:
@@ -32,7 +25,11 @@ class ZeroShot:
     def __init__(self, experiment: Experiment, frozen: Parts, mesh: Mesh):
         self._experiment, self._frozen, self._mesh = experiment, frozen, mesh
         self._head: dict[str, Any] | None = None
-        self.fit = make_mapping_fit(experiment, mesh) if experiment.is_fitted else None
+        self.fit = None
+        if experiment.tally is not None:
+            self.fit = make_fit(
+                experiment.tally, experiment.key, experiment.config.batch_size, mesh
+            )
 
     @property
     def exists(self) -> bool:

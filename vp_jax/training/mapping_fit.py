@@ -1,0 +1,51 @@
+"""Fits an output mapping by a pass over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from vp_jax import data
+from vp_jax.training.batching import eval_batches
+from vp_jax.training.forward import Parts
+from vp_jax.training.progress_bar import progress_bar
+from vp_jax.training.sharding import by_example, put, replicated
+from vp_jax.training.step import Batch
+from vp_jax.training.tally import Tally
+
+Fit = Callable[[Parts, data.Split], dict[str, Any]]
+
+
+def make_fit(tally: Tally, key: jax.Array, batch_size: int, mesh: Mesh) -> Fit:
+    """A function `(parts, split) -> head parameters`, compiled once for each set of parts.
+
+    The key places random patches, anew for every batch, the same at every call.
+    """
+    everywhere = replicated(mesh)
+
+    def count(
+        counts: jax.Array, parts: Parts, batch: Batch, key: jax.Array, number: jax.Array
+    ) -> jax.Array:
+        rng = jax.random.fold_in(key, number)
+        return tally.add(counts, tally.outputs(parts, batch.image, rng=rng), batch)
+
+    step = jax.jit(
+        count,
+        in_shardings=(everywhere, everywhere, by_example(mesh), everywhere, everywhere),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+
+    def fit(parts: Parts, split: data.Split) -> dict[str, Any]:
+        counts = put(tally.zero(), everywhere)
+        with progress_bar(len(split), "mapping classes", delay=2, leave=False) as bar:
+            for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
+                counts = step(counts, parts, batch, key, np.uint32(number))
+                bar.update(batch_size)
+        return tally.head.fit(np.asarray(jax.device_get(counts)))
+
+    return fit
