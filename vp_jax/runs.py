@@ -22,12 +22,13 @@ from vp_jax.training.checkpoints import Checkpoints, size
 from vp_jax.training.evaluation import Evaluation, make_evaluate
 from vp_jax.training.forward import Parts
 from vp_jax.training.head import is_probe
-from vp_jax.training.loop import Loop, Outcome, fresh_state
+from vp_jax.training.loop import Loop
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import read_metrics
-from vp_jax.training.probe import run_probe
+from vp_jax.training.probe import LinearProbe
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.start import Outcome, fresh_state
 from vp_jax.training.text_features import store_text_features
 from vp_jax.training.zero_shot import ZeroShot
 
@@ -68,8 +69,8 @@ def train(
         store_text_features(
             workdir / workdir_lib.TEXT_FEATURES, head.text_features, head.text_origin
         )
-        run = run_probe if is_probe(config) else lambda *args: Loop(*args).run()
-        outcome = run(experiment, workdir)
+        start = LinearProbe if is_probe(config) else Loop
+        outcome = start(experiment, workdir).run()
         zero_shot, tuned = evaluate_outcome(experiment, outcome)
         result = make_result(experiment, outcome, zero_shot, tuned)
         write_mapping(experiment, outcome.best, workdir)
@@ -110,8 +111,7 @@ def make_result(
     `zero_shot_test_accuracy` is None where the head began with nothing but random numbers.
     `checkpoint_bytes` counts the arrays of a checkpoint. `images_per_second` is of steady training,
     without compilation, evaluations and checkpoints, or of computing a linear probe's features;
-    `wall_seconds` is of everything, over all
-    starts of the run.
+    `wall_seconds` is of everything, over all starts of the run.
     """
     config, progress, task = experiment.config, outcome.progress, experiment.task
     val_accuracy = progress.best.get("accuracy", progress.zero_shot)

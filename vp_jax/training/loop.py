@@ -1,10 +1,8 @@
-"""The train loop: steps, evaluations, checkpoints, and the end of a run."""
+"""The train loop: steps, evaluations and checkpoints."""
 
 from __future__ import annotations
 
 import collections
-import dataclasses
-import pathlib
 import sys
 import time
 from typing import Any
@@ -12,78 +10,19 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from vp_jax.errors import UserError
 from vp_jax.interrupts import INTERRUPTS, Interrupted
 from vp_jax.training import step as step_lib
 from vp_jax.training.batching import train_batch
-from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.evaluation import Evaluate, make_evaluate
-from vp_jax.training.forward import Parts
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
 from vp_jax.training.progress_bar import progress_bar
 from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import by_example, make_mesh, put, replicated
-from vp_jax.training.step import State
-from vp_jax.training.workdir import CHECKPOINTS
-from vp_jax.training.zero_shot import ZeroShot
+from vp_jax.training.sharding import by_example, put, replicated
+from vp_jax.training.start import Outcome, Start
 
 STEPS_IN_FLIGHT = 2
-
-
-@dataclasses.dataclass
-class Progress:
-    """What a run knows of itself, beside its state; saved with every checkpoint.
-
-    Attributes:
-      best_step: of the best evaluation so far, -1 before the first.
-      best: its metrics.
-      stale: evaluations since then.
-      zero_shot: accuracy before training on the split that is selected on; None where the head
-        had nothing but random numbers.
-      done: whether training is over.
-      train_seconds, train_images: of steady training, the first step of a start left out.
-      wall_seconds: of all starts together.
-    """
-
-    best_step: int = -1
-    best: dict[str, float] = dataclasses.field(default_factory=dict)
-    stale: int = 0
-    zero_shot: float | None = None
-    done: bool = False
-    train_seconds: float = 0.0
-    train_images: int = 0
-    wall_seconds: float = 0.0
-
-    def record(self, step: int, metrics: dict[str, float]) -> None:
-        """Takes note of an evaluation; the earliest of equals is the best."""
-        if self.best_step < 0 or metrics["accuracy"] > self.best["accuracy"]:
-            self.best_step, self.best, self.stale = step, metrics, 0
-        else:
-            self.stale += 1
-
-
-@dataclasses.dataclass
-class Outcome:
-    """The end of training.
-
-    Attributes:
-      best: the parts that changed, mapping included, as they were at the best step.
-      last: the state after the last step.
-      progress: of the run.
-      evaluate: of a split with any parts.
-      frozen: the parts that did not change.
-      zero_shot: the model before training.
-    """
-
-    best: Parts
-    last: State
-    progress: Progress
-    evaluate: Evaluate
-    frozen: Parts
-    zero_shot: ZeroShot
 
 
 def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep:
@@ -99,55 +38,8 @@ def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep
     )
 
 
-def fresh_state(experiment: Experiment) -> State:
-    """The state before the first step, also what checkpoints are restored into."""
-    return step_lib.init_state(
-        experiment.tuned,
-        experiment.optimizer,
-        experiment.key,
-        experiment.mapping,
-        None if experiment.counting is None else experiment.counting.zero(),
-    )
-
-
-def checkpoint_meta(experiment: Experiment, progress: Progress, step: int) -> dict[str, Any]:
-    """What a checkpoint says of itself: whose it is, how far the run is, where in the data."""
-    epoch, position = divmod(step, experiment.steps_per_epoch)
-    return {
-        "identity": experiment.identity,
-        "progress": dataclasses.asdict(progress),
-        "data_position": {"seed": experiment.config.seed, "epoch": epoch, "batch": position},
-    }
-
-
-class Loop:
-    """One start of a run, fresh or resumed."""
-
-    def __init__(self, experiment: Experiment, workdir: pathlib.Path):
-        self.started = time.monotonic()
-        self.experiment = experiment
-        self.config: ConfigDict = experiment.config
-        self.mesh = make_mesh()
-        self.everywhere = replicated(self.mesh)
-        self.frozen = put(experiment.frozen, self.everywhere)
-        self.evaluate = make_evaluate(
-            experiment.forward, experiment.key, self.config.batch_size, self.mesh
-        )
-        self.zero_shot = ZeroShot(experiment, self.frozen, self.mesh)
-        self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
-        self.workdir = workdir
-        fresh = fresh_state(experiment)
-        found = self.checkpoints.restore_latest(fresh, experiment.identity)
-        self.progress = Progress()
-        if found is not None:
-            fresh, meta = found
-            self.progress = Progress(**meta["progress"])
-        self.wall_before = self.progress.wall_seconds
-        self.state: State = put(fresh, self.everywhere)
-        self.step = int(fresh.step)
-        self.is_fresh = found is None
-        if found is not None:
-            print(f"going on from step {self.step} of {experiment.total_steps}", file=sys.stderr)
+class Loop(Start):
+    """Training by steps."""
 
     def run(self) -> Outcome:
         """Trains to the end.
@@ -157,6 +49,9 @@ class Loop:
           Interrupted: by a signal; the state has been saved.
         """
         metrics = Metrics(self.workdir, self.step)
+        if not self.is_fresh:
+            total = self.experiment.total_steps
+            print(f"going on from step {self.step} of {total}", file=sys.stderr)
         try:
             if self.is_fresh:
                 self._begin()
@@ -166,7 +61,7 @@ class Loop:
             self.checkpoints.wait()
         finally:
             metrics.close()
-        return self._outcome()
+        return self.outcome()
 
     def _begin(self) -> None:
         experiment = self.experiment
@@ -175,15 +70,12 @@ class Loop:
             if experiment.head.head.refit == "epoch" and experiment.tuned:
                 head = self._fit_mapping()
             self._set_mapping(head)
-        if self.zero_shot.exists and len(self._selection):
-            result = self.evaluate(self.zero_shot.parts(), self._selection)
+        if self.zero_shot.exists and len(self.selection):
+            result = self.evaluate(self.zero_shot.parts(), self.selection)
             self.progress.zero_shot = result.accuracy
 
-    def _parts(self) -> Parts:
-        return {**self.frozen, **self.state.mapping, **self.state.tuned}
-
     def _fit_mapping(self) -> dict[str, Any]:
-        return self.zero_shot.fit(self._parts(), self.experiment.task.train)
+        return self.zero_shot.fit(self.parts(), self.experiment.task.train)
 
     def _set_mapping(self, head: dict[str, Any]) -> None:
         self.state = self.state._replace(
@@ -211,10 +103,6 @@ class Loop:
             counts = np.asarray(jax.device_get(self.state.counts))
             self._set_mapping(self.experiment.head.head.fit(counts))
         return time.monotonic() - start
-
-    @property
-    def _selection(self):
-        return getattr(self.experiment.task, self.config.select_on)
 
     def _train(self, metrics: Metrics) -> None:
         experiment, config = self.experiment, self.config
@@ -263,7 +151,7 @@ class Loop:
                             f"{self.progress.best['accuracy']:.1%}"
                         )
                     self._check_finite()
-                    self._save()
+                    self.save()
                     clock = time.monotonic()
                 if stops and not self.progress.done:
                     self.checkpoints.wait()
@@ -305,7 +193,7 @@ class Loop:
 
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
         name, progress = self.config.select_on, self.progress
-        evaluation = self.evaluate(self._parts(), self._selection)
+        evaluation = self.evaluate(self.parts(), self.selection)
         result = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
         metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
         progress.record(self.step, result)
@@ -313,12 +201,6 @@ class Loop:
             write_mapping(self.experiment, self.state.mapping, self.workdir)
         patience = self.config.patience
         progress.done = last or (patience > 0 and progress.stale >= patience)
-
-    def _save(self) -> None:
-        experiment, progress = self.experiment, self.progress
-        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        meta = checkpoint_meta(experiment, progress, self.step)
-        self.checkpoints.save(self.state, meta, progress.best_step)
 
     def _check_gradient(self, out: step_lib.StepMetrics) -> None:
         if "prompt" in self.config.tune and float(out["grad_norm/prompt"]) == 0:
@@ -345,13 +227,3 @@ class Loop:
                 f"--config.schedule.warmup_steps ({self.config.schedule.warmup_steps}) in another "
                 "--workdir"
             )
-
-    def _outcome(self) -> Outcome:
-        progress = self.progress
-        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        best = self.state
-        if progress.best_step not in (-1, self.step):
-            best = self.checkpoints.restore(progress.best_step, self.state)
-        best = put({**best.mapping, **best.tuned}, self.everywhere)
-        self.checkpoints.close()
-        return Outcome(best, self.state, progress, self.evaluate, self.frozen, self.zero_shot)

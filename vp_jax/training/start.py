@@ -1,0 +1,159 @@
+"""One start of a run: what it begins or goes on with, how it saves, how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+
+from ml_collections import ConfigDict
+
+from vp_jax import data
+from vp_jax.training import step as step_lib
+from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.training.evaluation import Evaluate, make_evaluate
+from vp_jax.training.forward import Parts
+from vp_jax.training.setup import Experiment
+from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.step import State
+from vp_jax.training.workdir import CHECKPOINTS
+from vp_jax.training.zero_shot import ZeroShot
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a run knows of itself, beside its state; saved with every checkpoint.
+
+    Attributes:
+      best_step: of the best evaluation so far, -1 before the first.
+      best: its metrics.
+      stale: evaluations since then.
+      zero_shot: accuracy before training on the split that is selected on; None where the head
+        had nothing but random numbers.
+      done: whether training is over.
+      train_seconds, train_images: of steady training, the first step of a start left out.
+      wall_seconds: of all starts together.
+    """
+
+    best_step: int = -1
+    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    stale: int = 0
+    zero_shot: float | None = None
+    done: bool = False
+    train_seconds: float = 0.0
+    train_images: int = 0
+    wall_seconds: float = 0.0
+
+    def record(self, step: int, metrics: dict[str, float]) -> None:
+        """Takes note of an evaluation; the earliest of equals is the best."""
+        if self.best_step < 0 or metrics["accuracy"] > self.best["accuracy"]:
+            self.best_step, self.best, self.stale = step, metrics, 0
+        else:
+            self.stale += 1
+
+
+@dataclasses.dataclass
+class Outcome:
+    """The end of training.
+
+    Attributes:
+      best: the parts that changed, mapping included, as they were at the best step.
+      last: the state after the last step.
+      progress: of the run.
+      evaluate: of a split with any parts.
+      frozen: the parts that did not change.
+      zero_shot: the model before training.
+    """
+
+    best: Parts
+    last: State
+    progress: Progress
+    evaluate: Evaluate
+    frozen: Parts
+    zero_shot: ZeroShot
+
+
+def fresh_state(experiment: Experiment) -> State:
+    """The state before the first step, also what checkpoints are restored into."""
+    return step_lib.init_state(
+        experiment.tuned,
+        experiment.optimizer,
+        experiment.key,
+        experiment.mapping,
+        None if experiment.counting is None else experiment.counting.zero(),
+    )
+
+
+class Start:
+    """One start of a run, fresh or resumed; `Loop` and `LinearProbe` say what it does.
+
+    Attributes:
+      experiment, config, workdir: of the run.
+      mesh, everywhere: all devices, and the sharding that replicates.
+      frozen: parameters of the parts that do not change, on the devices.
+      evaluate: of a split with any parts.
+      zero_shot: the model before training.
+      checkpoints: of the run.
+      state, step, progress: fresh, or as the newest checkpoint has them.
+      is_fresh: whether there was none.
+    """
+
+    def __init__(self, experiment: Experiment, workdir: pathlib.Path):
+        self.started = time.monotonic()
+        self.experiment = experiment
+        self.config: ConfigDict = experiment.config
+        self.mesh = make_mesh()
+        self.everywhere = replicated(self.mesh)
+        self.frozen = put(experiment.frozen, self.everywhere)
+        self.evaluate = make_evaluate(
+            experiment.forward, experiment.key, self.config.batch_size, self.mesh
+        )
+        self.zero_shot = ZeroShot(experiment, self.frozen, self.mesh)
+        self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
+        self.workdir = workdir
+        fresh = fresh_state(experiment)
+        found = self.checkpoints.restore_latest(fresh, experiment.identity)
+        self.progress = Progress()
+        if found is not None:
+            fresh, meta = found
+            self.progress = Progress(**meta["progress"])
+        self.wall_before = self.progress.wall_seconds
+        self.state: State = put(fresh, self.everywhere)
+        self.step = int(fresh.step)
+        self.is_fresh = found is None
+
+    @property
+    def selection(self) -> data.Split:
+        """The split that is selected on."""
+        return getattr(self.experiment.task, self.config.select_on)
+
+    def parts(self) -> Parts:
+        """All parameters as they are now."""
+        return {**self.frozen, **self.state.mapping, **self.state.tuned}
+
+    def save(self) -> None:
+        """Starts to save a checkpoint that says whose it is, how far the run is, where in the data.
+
+        Raises:
+          UserError: the disk is full; the checkpoints saved before are untouched.
+        """
+        experiment, progress = self.experiment, self.progress
+        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
+        epoch, position = divmod(self.step, experiment.steps_per_epoch)
+        meta = {
+            "identity": experiment.identity,
+            "progress": dataclasses.asdict(progress),
+            "data_position": {"seed": self.config.seed, "epoch": epoch, "batch": position},
+        }
+        self.checkpoints.save(self.state, meta, progress.best_step)
+
+    def outcome(self) -> Outcome:
+        """The end of the run, when all that was saved is on disk."""
+        progress = self.progress
+        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
+        best = self.state
+        if progress.best_step not in (-1, self.step):
+            best = self.checkpoints.restore(progress.best_step, self.state)
+        best = put({**best.mapping, **best.tuned}, self.everywhere)
+        self.checkpoints.close()
+        return Outcome(best, self.state, progress, self.evaluate, self.frozen, self.zero_shot)
