@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
+from vp_jax.backbones import weight_table
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from vp_jax.backbones.fingerprint import fingerprint
 from vp_jax.backbones.source_classes import source_classes
-from vp_jax.backbones.weight_table import AS_IT_IS, Table, Tree, convert, needed_shapes
+from vp_jax.backbones.weight_table import Table, Tree, convert, needed_shapes
 from vp_jax.errors import UserError
 
 
@@ -65,15 +64,9 @@ def init(model: Classifier, key: jax.Array) -> Tree:
     }
 
 
-@functools.lru_cache(maxsize=64)
-def _flat_shapes(model: Classifier) -> dict[str, jax.ShapeDtypeStruct]:
-    tree = jax.eval_shape(functools.partial(init, model), jax.random.key(0))
-    return traverse_util.flatten_dict(tree, sep="/")
-
-
 def shapes(model: Classifier) -> Tree:
     """The parameter tree with a `jax.ShapeDtypeStruct` for every array."""
-    return traverse_util.unflatten_dict(_flat_shapes(model), sep="/")
+    return weight_table.shapes(init, model)
 
 
 def layout(
@@ -137,9 +130,7 @@ def from_tree(params: Tree, model: Classifier, *, name: str) -> Tree:
     Raises:
       UserError: it has not the paths and shapes of the model, or values are not finite.
     """
-    flat = traverse_util.flatten_dict(params, sep="/")
-    tensors = {path: np.asarray(param) for path, param in flat.items()}
-    return convert(tensors, AS_IT_IS, shapes(model), file="The parameter tree", model=name)
+    return weight_table.from_tree(params, shapes(model), model=name)
 
 
 def backbone(

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
-from vp_jax.backbones import clip_hf, clip_openai
+from vp_jax.backbones import clip_hf, clip_openai, weight_table
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
-from vp_jax.backbones.weight_table import AS_IT_IS, Tree, convert
+from vp_jax.backbones.weight_table import Tree, convert
 from vp_jax.errors import UserError
 
 TABLES = {"openai": clip_openai.OPENAI, "hf": clip_hf.HF}
@@ -32,15 +31,9 @@ def init(size: ClipSize, key: jax.Array) -> Tree:
     }
 
 
-@functools.lru_cache(maxsize=16)
-def _flat_shapes(size: ClipSize) -> dict[str, jax.ShapeDtypeStruct]:
-    tree = jax.eval_shape(functools.partial(init, size), jax.random.key(0))
-    return traverse_util.flatten_dict(tree, sep="/")
-
-
 def shapes(size: ClipSize) -> Tree:
     """The parameter tree with a `jax.ShapeDtypeStruct` for every array."""
-    return traverse_util.unflatten_dict(_flat_shapes(size), sep="/")
+    return weight_table.shapes(init, size)
 
 
 def layout(names: Mapping[str, np.ndarray], file: str) -> str:
@@ -113,9 +106,7 @@ def from_tree(params: Tree, size: ClipSize, *, model: str) -> Tree:
     Raises:
       UserError: it has not the paths and shapes of this size of CLIP, or values are not finite.
     """
-    flat = traverse_util.flatten_dict(params, sep="/")
-    tensors = {path: np.asarray(param) for path, param in flat.items()}
-    return convert(tensors, AS_IT_IS, shapes(size), file="The parameter tree", model=model)
+    return weight_table.from_tree(params, shapes(size), model=model)
 
 
 def logit_scale(params: Tree) -> float:

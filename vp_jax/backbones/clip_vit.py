@@ -27,6 +27,30 @@ def patches(images: jax.Array, size: int) -> jax.Array:
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
 
 
+def embed_patches(
+    module: nn.Module, images: jax.Array, init: nn.initializers.Initializer, *, use_bias: bool
+) -> jax.Array:
+    """Embeds patches, puts a class token in front and adds positions, inside a compact module.
+
+    Args:
+      module: whose parameters these become; has `patch_size`, `width` and `dtype`.
+      images: `[batch, size, size, 3]`.
+      init: of the class token and the positions.
+      use_bias: of the embedding.
+
+    Returns:
+      `[batch, 1 + patches, width]`.
+    """
+    x = patches(images, module.patch_size)
+    embedding = nn.Dense(
+        module.width, use_bias=use_bias, dtype=module.dtype, name="patch_embedding"
+    )
+    x = embedding(x)
+    class_token = module.param("class_embedding", init, (module.width,)).astype(x.dtype)
+    x = jnp.concatenate([jnp.broadcast_to(class_token, (x.shape[0], 1, module.width)), x], axis=1)
+    return x + module.param("positional_embedding", init, x.shape[1:]).astype(x.dtype)
+
+
 class VisionTransformer(nn.Module):
     """CLIP's ViT: patch embedding, class token, pre-norm blocks, linear projection.
 
@@ -53,11 +77,7 @@ class VisionTransformer(nn.Module):
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, embed_dim]`."""
         check_images(images, self.image_size)
         normal = nn.initializers.normal(self.width**-0.5)
-        x = patches(images, self.patch_size)
-        x = nn.Dense(self.width, use_bias=False, dtype=self.dtype, name="patch_embedding")(x)
-        class_token = self.param("class_embedding", normal, (self.width,)).astype(x.dtype)
-        x = jnp.concatenate([jnp.broadcast_to(class_token, (x.shape[0], 1, self.width)), x], axis=1)
-        x = x + self.param("positional_embedding", normal, x.shape[1:]).astype(x.dtype)
+        x = embed_patches(self, images, normal, use_bias=False)
         x = layer_norm("ln_pre", self.dtype)(x)
         for i in range(self.layers):
             last = i == self.layers - 1

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vp_jax.backbones.clip_vit import patches
+from vp_jax.backbones.clip_vit import embed_patches
 from vp_jax.backbones.inputs import check_images
 from vp_jax.backbones.transformer import Block, layer_norm
 
@@ -45,12 +45,7 @@ class VisionTransformer(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, width]`."""
         check_images(images, self.image_size)
-        normal = nn.initializers.normal(0.02)
-        x = patches(images, self.patch_size)
-        x = nn.Dense(self.width, dtype=self.dtype, name="patch_embedding")(x)
-        class_token = self.param("class_embedding", normal, (self.width,)).astype(x.dtype)
-        x = jnp.concatenate([jnp.broadcast_to(class_token, (x.shape[0], 1, self.width)), x], axis=1)
-        x = x + self.param("positional_embedding", normal, x.shape[1:]).astype(x.dtype)
+        x = embed_patches(self, images, nn.initializers.normal(0.02), use_bias=True)
         for i in range(self.layers):
             block = Block(
                 self.heads, dtype=self.dtype, activation=gelu, epsilon=EPSILON, name=f"blocks_{i}"

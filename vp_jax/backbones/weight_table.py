@@ -7,10 +7,12 @@ table: the shapes the file must have, the list of all that is wrong with it, and
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
@@ -69,6 +71,35 @@ class Table(NamedTuple):
 
 
 AS_IT_IS = Table("vp_jax", (Rule("(.*)", (r"\1",)),))  # a flattened tree of this library
+
+
+@functools.lru_cache(maxsize=64)
+def _flat_shapes(
+    init: Callable[[Any, jax.Array], Tree], model: Hashable
+) -> dict[str, jax.ShapeDtypeStruct]:
+    tree = jax.eval_shape(functools.partial(init, model), jax.random.key(0))
+    return traverse_util.flatten_dict(tree, sep="/")
+
+
+def shapes(init: Callable[[Any, jax.Array], Tree], model: Hashable) -> Tree:
+    """What `init(model, key)` returns, with a `jax.ShapeDtypeStruct` for every array."""
+    return traverse_util.unflatten_dict(_flat_shapes(init, model), sep="/")
+
+
+def from_tree(params: Tree, target: Tree, *, model: str) -> Tree:
+    """The parameters as float32 numpy arrays.
+
+    Args:
+      params: nested dict of arrays.
+      target: nested dict of the shapes that they must have.
+      model: that they are for, for the message.
+
+    Raises:
+      UserError: they have other paths or shapes, or are not finite.
+    """
+    flat = traverse_util.flatten_dict(params, sep="/")
+    tensors = {path: np.asarray(param) for path, param in flat.items()}
+    return convert(tensors, AS_IT_IS, target, file="The parameter tree", model=model)
 
 
 def needed_shapes(table: Table, target: Tree) -> dict[str, Shape]:
