@@ -132,11 +132,7 @@ def settings_help() -> str:
         match = re.fullmatch(r"    config\.(\S+) = (.+?)(?:  # (.*))?", line)
         if match and (match.group(2) != "ConfigDict()" or match.group(3)):
             name, value, meaning = match.groups()
-            value = {
-                "placeholder(str)": "None",
-                "placeholder(float)": "None",
-                "ConfigDict()": "{}",
-            }.get(value, value)
+            value = re.sub(r"placeholder\(\w+\)", "None", value).replace("ConfigDict()", "{}")
             lines.append(f"  {name:28} {value:28} {meaning or ''}".rstrip())
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ def default() -> ConfigDict:
     config.head.templates = ("This is a photo of a {}",)  # several average: "('{}', 'a {}')"
     config.head.table = ()  # of fixed: a source class for each class, or a mapping.csv
     config.head.many_to_one = False  # let classes share a source class
-    config.head.smoothing = 1.0  # of bayesian, bayesian_plus: Laplace's, added to every count
+    config.head.smoothing = 1.0  # of bayesian, bayesian_plus: added to each source class's total
     config.head.top_share = 0.15  # of bayesian_plus: source classes counted, times the classes
     config.head.second_pass = False  # of refitted mappings: count again before an epoch, exactly
     config.head.text_backbone = "clip_vit_b32"  # of semantic: whose texts are compared

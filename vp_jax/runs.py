@@ -15,11 +15,11 @@ from vp_jax import prompts, report
 from vp_jax.backbones import Backbone
 from vp_jax.data import Split
 from vp_jax.data.preprocess import ResizeRule, preprocess
-from vp_jax.errors import UserError
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
-from vp_jax.training.checkpoints import Checkpoints, size
+from vp_jax.training.checkpoints import size
 from vp_jax.training.evaluation import Evaluation, make_evaluate
+from vp_jax.training.finished import best_step, open_checkpoints
 from vp_jax.training.forward import Parts
 from vp_jax.training.head import is_probe
 from vp_jax.training.loop import Loop
@@ -251,18 +251,10 @@ def evaluate(
 
 
 def _best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
-    folder = workdir / workdir_lib.CHECKPOINTS
-    if not folder.is_dir():
-        raise UserError(f"{workdir} holds no checkpoint yet; train first")
-    checkpoints = Checkpoints(folder)
+    checkpoints = open_checkpoints(workdir)
     fresh = fresh_state(experiment)
-    found = checkpoints.restore_latest(fresh, experiment.identity)
-    if found is None:
-        raise UserError(f"{folder} holds no checkpoint yet; train first")
-    state, meta = found
-    best = meta["progress"]["best_step"]
-    if best < 0:
-        raise UserError(f"no epoch of the run in {workdir} has been evaluated yet; train on")
+    state, meta = checkpoints.restore_latest(fresh, experiment.identity)
+    best = best_step(meta, workdir)
     if best != int(state.step):
         state = checkpoints.restore(best, fresh)
     checkpoints.close()

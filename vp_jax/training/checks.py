@@ -10,7 +10,8 @@ from vp_jax import backbones, data, heads, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
 from vp_jax.prompts.checks import SPACES
-from vp_jax.training.head import FITTED, OF_FEATURES, check_fits, is_probe
+from vp_jax.training.forward import Augment
+from vp_jax.training.head import FITTED, OF_FEATURES, is_probe
 from vp_jax.training.parts import TUNABLE, make_optimizer, make_schedules
 
 SELECT_ON = ("val", "test")
@@ -67,7 +68,7 @@ def make_prompt(config: ConfigDict) -> prompts.Prompt:
     return prompts.by_name(name, **settings)
 
 
-def make_augment(config: ConfigDict):
+def make_augment(config: ConfigDict) -> Augment | None:
     """The augmentation of `config.augment`, or None where there is none."""
     return data.make_augment(config.augment.flip, config.augment.crop_scale)
 
@@ -91,21 +92,25 @@ def _check_texts(config: ConfigDict) -> None:
 
 
 def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
-    if backbone is not None:
-        check_fits(config.head.name, backbone)
-        return
     name, head = config.backbone.name, config.head.name
-    if name not in backbones.names():
+    if backbone is not None:
+        name = backbone.name
+        has_texts, has_classes = backbone.encode_text is not None, backbone.classify is not None
+    elif name in backbones.names():
+        has_texts = backbones.is_clip(name)
+        has_classes = not has_texts
+    else:
         raise UserError(
             f"{unknown('backbone', name, backbones.names())}; one of your own is given in Python: "
             "backbone=backbones.from_fn(...) of runs.train and runs.evaluate"
         )
-    if not backbones.is_clip(name) and head == "text":
+    if head == "text" and not has_texts:
+        fitting = [n for n in heads.names() if n != "text"]
         raise UserError(
             f"the head 'text' needs a CLIP, and {name} has no text tower; give "
-            f"--config.head.name=first_k, or one of {', '.join(heads.names())}"
+            f"--config.head.name={fitting[0]}, or one of {', '.join(fitting[1:])}"
         )
-    if backbones.is_clip(name) and head not in OF_FEATURES:
+    if head not in OF_FEATURES and not has_classes:
         raise UserError(
             f"the head {head!r} maps source classes, and {name}, a CLIP, has none; give "
             f"--config.head.name={' or '.join(OF_FEATURES)}, or a classifier as the backbone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,33 @@ import numpy as np
 from vp_jax.errors import UserError
 from vp_jax.training.checkpoints import Checkpoints
 from vp_jax.training.workdir import CHECKPOINTS, read_config
+
+
+def open_checkpoints(workdir: pathlib.Path) -> Checkpoints:
+    """The checkpoints of a run, at least one; to be closed.
+
+    Raises:
+      UserError: there is none.
+    """
+    folder = workdir / CHECKPOINTS
+    if folder.is_dir():
+        checkpoints = Checkpoints(folder)
+        if checkpoints.steps():
+            return checkpoints
+        checkpoints.close()
+    raise UserError(f"{workdir} holds no checkpoint yet; train first")
+
+
+def best_step(meta: Mapping[str, Any], workdir: pathlib.Path) -> int:
+    """The best step that a checkpoint knew of, from its JSON object.
+
+    Raises:
+      UserError: no evaluation had been made.
+    """
+    best = meta["progress"]["best_step"]
+    if best < 0:
+        raise UserError(f"no epoch of the run in {workdir} has been evaluated yet; train on")
+    return best
 
 
 def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -30,16 +58,10 @@ def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], 
         raise UserError(
             f"the run in {workdir} trained {' and '.join(config.tune) or 'nothing'}, not a {part}"
         )
-    folder = workdir / CHECKPOINTS
-    checkpoints = Checkpoints(folder) if folder.is_dir() else None
-    if checkpoints is None or not checkpoints.steps():
-        raise UserError(f"{workdir} holds no checkpoint yet; train that run first")
+    checkpoints = open_checkpoints(workdir)
     try:
         meta = checkpoints.meta(checkpoints.steps()[-1])
-        best = meta["progress"]["best_step"]
-        if best < 0:
-            raise UserError(f"no epoch of the run in {workdir} has been evaluated yet; train on")
-        arrays = checkpoints.arrays(best)
+        arrays = checkpoints.arrays(best_step(meta, workdir))
     except UserError:
         raise
     except Exception as error:  # whatever orbax and tensorstore raise on damaged files

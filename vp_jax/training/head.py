@@ -69,10 +69,9 @@ def make_head(
       workdir: where texts that the run has stored are read from.
 
     Raises:
-      UserError: the backbone has not what the head reads, the class count and the head disagree,
-        or the run to take the head from does not fit.
+      UserError: the class count and the head disagree, or the run to take the head from does not
+        fit.
     """
-    check_fits(config.head.name, backbone)
     texts, origin = _texts(config, backbone, class_names, workdir / TEXT_FEATURES)
     head = _make(config, backbone, class_names, texts)
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
@@ -103,25 +102,6 @@ def starts_from_text(config: ConfigDict, backbone: Backbone) -> bool:
             f"config.head.init is 'text', and {backbone.name} has no text tower; leave it at 'auto'"
         )
     return config.head.init != "random" and backbone.encode_text is not None
-
-
-def check_fits(name: str, backbone: Backbone) -> None:
-    """Refuses a head that reads what the backbone has not.
-
-    Raises:
-      UserError: names both, and the heads that fit.
-    """
-    if name == "text" and backbone.encode_text is None:
-        fitting = [n for n in heads.names() if n != "text"]
-        raise UserError(
-            f"the head 'text' needs a CLIP, and {backbone.name} has no text tower; give "
-            f"--config.head.name={fitting[0]}, or one of {', '.join(fitting[1:])}"
-        )
-    if name not in OF_FEATURES and backbone.classify is None:
-        raise UserError(
-            f"the head {name!r} maps source classes, and {backbone.name}, a CLIP, has none; give "
-            f"--config.head.name={' or '.join(OF_FEATURES)}, or a classifier as the backbone"
-        )
 
 
 def _make(

@@ -123,7 +123,8 @@ def setup(
         "prompt": prompt_params,
     }
     if starts_from_text(config, backbone) and by_steps:
-        parts["head"] = per_unit_of_length(parts, outputs, task.train.images)
+        head = dataclasses.replace(head, params=per_unit_of_length(parts, outputs, task.train))
+        parts["head"] = head.params
     changing = {*config.tune, *(() if head.head.trainable else ("head",))}
     initial = {part: x for part, x in parts.items() if part in changing}
     frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
@@ -163,14 +164,14 @@ def setup(
     )
 
 
-def per_unit_of_length(parts: Parts, outputs: Forward, images: np.ndarray) -> dict[str, Any]:
-    """A head's kernel divided by the mean length of unprompted features.
+def per_unit_of_length(parts: Parts, outputs: Forward, split: data.Split) -> dict[str, Any]:
+    """A head's parameters with its kernel `[D, K]` divided by the mean length of features.
 
     A kernel made of text features then gives logits of the size of a CLIP's, whose features have
-    unit length. The mean is over the first `SAMPLE` training images.
+    unit length. The mean is over the first `SAMPLE` images of the split, unprompted.
     """
     unprompted = {"backbone": parts["backbone"]}
-    features = jax.jit(outputs)(unprompted, images[:SAMPLE])
+    features = jax.jit(outputs)(unprompted, split.images[:SAMPLE])
     length = float(np.linalg.norm(np.asarray(features), axis=-1).mean())
     return {**parts["head"], "kernel": parts["head"]["kernel"] / np.float32(length)}
 
