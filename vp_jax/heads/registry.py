@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from vp_jax.errors import UserError, unknown
+from vp_jax.errors import UserError
 from vp_jax.heads.base import Head
 from vp_jax.heads.bayesian import bayesian, bayesian_plus
 from vp_jax.heads.first_k import first_k
@@ -15,6 +14,7 @@ from vp_jax.heads.linear import fully_connected, linear
 from vp_jax.heads.random import random
 from vp_jax.heads.semantic import semantic
 from vp_jax.heads.text import text
+from vp_jax.prompts.checks import resolve
 
 _HEADS = {
     "first_k": first_k,
@@ -54,18 +54,10 @@ def by_name(name: str, **settings: Any) -> Head:
     >>> by_name("iterative", many_to_one=True).refit
     'epoch'
     """
-    if not isinstance(name, str) or name not in _HEADS:
-        raise unknown("head", name, _HEADS)
-    make = _HEADS[name]
-    parameters = inspect.signature(make).parameters
-    for setting in settings:
-        if setting not in parameters:
-            raise unknown(f"setting of head {name!r}:", setting, parameters)
-    needed = [p.name for p in parameters.values() if p.default is p.empty]
-    missing = [setting for setting in needed if setting not in settings]
+    make, missing = resolve("head", name, _HEADS, settings)
     if missing:
         raise UserError(
             f"head {name!r} needs {' and '.join(map(repr, missing))}: give them here, or call"
-            f" heads.{name}({', '.join(needed)})"
+            f" heads.{name} with them"
         )
     return make(**settings)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -97,3 +99,31 @@ def check_params(
             f"{name}: images of shape {tuple(image_shape)} need parameters of shapes"
             f" {dict(expected)}, got {found}; draw them with init(rng, {tuple(image_shape[-3:])})"
         )
+
+
+def resolve(
+    what: str, name: object, makers: Mapping[str, Callable[..., Any]], settings: Iterable[str]
+) -> tuple[Callable[..., Any], list[str]]:
+    """Finds what a config names.
+
+    Args:
+      what: is made, for messages, such as `"prompt"`.
+      name: one of the keys of `makers`.
+      makers: functions by name.
+      settings: names of the arguments that are given.
+
+    Returns:
+      The function, and its arguments that have no default and are not given.
+
+    Raises:
+      UserError: for unknown names or settings, with the nearest valid ones.
+    """
+    if not isinstance(name, str) or name not in makers:
+        raise unknown(what, name, makers)
+    make = makers[name]
+    parameters = inspect.signature(make).parameters
+    for setting in settings:
+        if setting not in parameters:
+            raise unknown(f"setting of {what} {name!r}:", setting, parameters)
+    needed = [p.name for p in parameters.values() if p.default is p.empty]
+    return make, [setting for setting in needed if setting not in settings]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from vp_jax.errors import UserError, unknown
+from vp_jax.errors import UserError
 from vp_jax.prompts.base import Prompt
+from vp_jax.prompts.checks import resolve
 from vp_jax.prompts.fixed_patch import fixed_patch
 from vp_jax.prompts.pad import pad
 from vp_jax.prompts.random_patch import random_patch
@@ -31,14 +31,7 @@ def by_name(name: str, **settings: Any) -> Prompt:
     >>> by_name("pad", size=30).init  # doctest: +ELLIPSIS
     <function pad.<locals>.init_fn at 0x...>
     """
-    if not isinstance(name, str) or name not in _PROMPTS:
-        raise unknown("prompt", name, _PROMPTS)
-    make = _PROMPTS[name]
-    parameters = inspect.signature(make).parameters
-    for setting in settings:
-        if setting not in parameters:
-            raise unknown(f"setting of prompt {name!r}:", setting, parameters)
-    for parameter in parameters.values():
-        if parameter.default is parameter.empty and parameter.name not in settings:
-            raise UserError(f"prompt {name!r} needs the setting {parameter.name!r}")
+    make, missing = resolve("prompt", name, _PROMPTS, settings)
+    if missing:
+        raise UserError(f"prompt {name!r} needs the setting {missing[0]!r}")
     return make(**settings)
