@@ -34,13 +34,6 @@ from vp_jax.errors import UserError
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 
-_STUDY = flags.DEFINE_enum("study", "usps", ["usps", "folder"], "which table")
-_DATA = flags.DEFINE_string("data", None, "usps.npz; or a folder or archive of images")
-_WEIGHTS = flags.DEFINE_string("weights", None, "of the backbone")
-_WORKDIR = flags.DEFINE_string("workdir", "runs/mappings", "folder of all runs")
-_EPOCHS = flags.DEFINE_list("epochs", None, "numbers of epochs, a column each")
-_SEED = flags.DEFINE_integer("seed", 0, "of every run")
-
 Settings = dict[str, Any]
 
 SHARED: dict[str, Settings] = {
@@ -189,17 +182,17 @@ def main_table(
 def main(argv: list[str]) -> None:
     """Runs a study and prints its tables."""
     del argv
-    if not _DATA.value or not _WEIGHTS.value:
+    if not flags.FLAGS.data or not flags.FLAGS.weights:
         raise app.UsageError("--data and --weights are needed")
     keep_freed_memory()
     logging.set_verbosity(logging.WARNING)  # orbax tells of every file otherwise
-    study = _STUDY.value
-    epochs = tuple(map(int, _EPOCHS.value or COLUMNS[study]))
-    workdir = pathlib.Path(_WORKDIR.value) / study
+    study = flags.FLAGS.study
+    epochs = tuple(map(int, flags.FLAGS.epochs or COLUMNS[study]))
+    workdir = pathlib.Path(flags.FLAGS.workdir) / study
 
     def train(run: Run) -> runs.Result:
-        seed = _SEED.value
-        config = make_config(study, run, _DATA.value, _WEIGHTS.value, seed, workdir)
+        seed = flags.FLAGS.seed
+        config = make_config(study, run, flags.FLAGS.data, flags.FLAGS.weights, seed, workdir)
         return runs.train(config, folder(workdir, run, seed))
 
     try:
@@ -219,4 +212,10 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_enum("study", "usps", ["usps", "folder"], "which table")
+    flags.DEFINE_string("data", None, "usps.npz; or a folder or archive of images")
+    flags.DEFINE_string("weights", None, "of the backbone")
+    flags.DEFINE_string("workdir", "runs/mappings", "folder of all runs")
+    flags.DEFINE_list("epochs", None, "numbers of epochs, a column each")
+    flags.DEFINE_integer("seed", 0, "of every run")
     app.run(main)

@@ -26,11 +26,6 @@ from absl import app, flags
 from vp_jax.backbones import clip_params, from_params
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
 
-_MODELS = flags.DEFINE_list(
-    "models", ["clip_tiny", "clip_vit_b32", "clip_vit_b16", "clip_rn50", "clip_rn101"], "names"
-)
-_BATCH = flags.DEFINE_integer("batch", 2, "images and texts")
-
 
 class Row(NamedTuple):
     """One comparison: the largest errors of image features, text features and image gradient."""
@@ -99,10 +94,14 @@ def main(argv: list[str]) -> None:
     print(
         f"{'model':13} {'reference':13} {'precision':9} {'images':>8} {'texts':>8} {'gradient':>8}"
     )
-    for name in _MODELS.value:
-        for row in measure(name, SIZES[name], _BATCH.value):
+    for name in flags.FLAGS.models:
+        for row in measure(name, SIZES[name], flags.FLAGS.batch):
             print("{:13} {:13} {:9} {:8.1e} {:8.1e} {:8.1e}".format(*row), flush=True)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_list(
+        "models", ["clip_tiny", "clip_vit_b32", "clip_vit_b16", "clip_rn50", "clip_rn101"], "names"
+    )
+    flags.DEFINE_integer("batch", 2, "images and texts")
     app.run(main)

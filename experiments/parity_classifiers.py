@@ -26,9 +26,6 @@ from vp_jax.backbones import classifier
 from vp_jax.backbones.classifiers import CLASSIFIERS
 from vp_jax.backbones.source_classes import source_classes
 
-_MODELS = flags.DEFINE_list("models", list(REFERENCES), "names")
-_BATCH = flags.DEFINE_integer("batch", 2, "images")
-
 
 class Row(NamedTuple):
     """One comparison: the largest errors of features, source logits and image gradient."""
@@ -90,10 +87,12 @@ def measure(name: str, batch: int) -> Iterator[Row]:
 def main(argv: list[str]) -> None:
     del argv
     print(f"{'model':21} {'precision':9} {'features':>8} {'logits':>8} {'gradient':>8}")
-    for name in _MODELS.value:
-        for row in measure(name, _BATCH.value):
+    for name in flags.FLAGS.models:
+        for row in measure(name, flags.FLAGS.batch):
             print("{:21} {:9} {:8.1e} {:8.1e} {:8.1e}".format(*row), flush=True)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_list("models", list(REFERENCES), "names")
+    flags.DEFINE_integer("batch", 2, "images")
     app.run(main)

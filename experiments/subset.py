@@ -15,11 +15,6 @@ import tarfile
 import tqdm
 from absl import app, flags
 
-_ARCHIVE = flags.DEFINE_string("archive", None, "tar file, compressed or not", required=True)
-_OUT = flags.DEFINE_string("out", None, "folder to make", required=True)
-_TRAIN = flags.DEFINE_integer("train", 60, "training images a class", lower_bound=1)
-_TEST = flags.DEFINE_integer("test", 40, "test images a class", lower_bound=1)
-
 
 def copy_first(archive: pathlib.Path, out: pathlib.Path, limits: dict[str, int]) -> int:
     """Copies the first images of every class.
@@ -52,10 +47,14 @@ def copy_first(archive: pathlib.Path, out: pathlib.Path, limits: dict[str, int])
 def main(argv: list[str]) -> None:
     """Copies and says how many."""
     del argv
-    limits = {"train": _TRAIN.value, "test": _TEST.value}
-    count = copy_first(pathlib.Path(_ARCHIVE.value), pathlib.Path(_OUT.value), limits)
-    print(f"{count:,} images in {_OUT.value}")
+    limits = {"train": flags.FLAGS.train, "test": flags.FLAGS.test}
+    count = copy_first(pathlib.Path(flags.FLAGS.archive), pathlib.Path(flags.FLAGS.out), limits)
+    print(f"{count:,} images in {flags.FLAGS.out}")
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("archive", None, "tar file, compressed or not", required=True)
+    flags.DEFINE_string("out", None, "folder to make", required=True)
+    flags.DEFINE_integer("train", 60, "training images a class", lower_bound=1)
+    flags.DEFINE_integer("test", 40, "test images a class", lower_bound=1)
     app.run(main)

@@ -1,42 +1,50 @@
-"""What every reader of datasets returns: examples by index, in a pool for training and a test."""
+"""What every reader of datasets returns: examples by index, split by split."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Example(NamedTuple):
-    """One example: its image, its label, and what the dataset calls it.
+    """One example: its image, its label, what the dataset calls it, and the domain it is from.
 
     The image is an image file's bytes where the dataset holds files, and uint8 `[h, w, 3]` where it
-    holds arrays.
+    holds arrays. The group is the number of its domain (a hospital, a region, a camera), 0 where a
+    dataset has none.
     """
 
     image: bytes | np.ndarray
     label: int
     key: str | None
+    group: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples(Sequence[Example]):
     """One split: `examples[i]` for `0 <= i < len(examples)`, read when asked for.
 
-    Reading an example from a damaged file raises UserError.
+    Reading an example from a damaged file raises UserError. Several threads may read at once.
 
     Attributes:
       split: what the dataset calls it.
       size: how many examples there are.
       get: the example of an index within the range.
+      labels: int64 `[size]` where they are known without reading the images; else None.
+      groups: likewise the domains.
+      shape: `(h, w, 3)` of every image where that is known beforehand; else None.
     """
 
     split: str
     size: int
     get: Callable[[int], Example]
+    labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    shape: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -57,6 +65,11 @@ class Source:
       class_names: the dataset's own; None if it has none but '0', '1', '2', ...
       train: the pool that validation examples are held out of.
       test: the test split.
+      val: the dataset's own validation split, where it is used instead of held-out examples.
+      extra: further test splits by name, such as the in-distribution one of WILDS.
+      group_names: of the domains, in the order of their numbers; empty where there are none.
+      upright: whether photographs are turned as their EXIF orientation says.
+      fingerprint: changes when a file of the dataset changes; what is cached depends on it.
     """
 
     path: pathlib.Path
@@ -64,3 +77,14 @@ class Source:
     class_names: tuple[str, ...] | None
     train: Examples
     test: Examples
+    val: Examples | None = None
+    extra: Mapping[str, Examples] = dataclasses.field(default_factory=dict)
+    group_names: tuple[str, ...] = ()
+    upright: bool = False
+    fingerprint: str = ""
+
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """All splits by name: train, val if the dataset has its own, test, and the further ones."""
+        own = {} if self.val is None else {"val": self.val}
+        return {"train": self.train, **own, "test": self.test, **self.extra}
