@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import io
 import os
 import pathlib
 
+import cloudpickle
 import numpy as np
 import pytest
 from fake_files import classes, picture, write_archive, write_folder
+from fake_tfds import png
 from PIL import Image
 
 from vp_jax.data import folder_source, source, tasks
@@ -44,9 +48,13 @@ def test_classes_without_splits(tmp_path):
     assert sorted(keys(read.train) + keys(read.test)) == sorted(files)
     for examples in (read.train, read.test):
         assert keys(examples) == sorted(keys(examples))
-        for image, label, key in examples:
-            assert image == files[key] and key.startswith(read.class_names[label] + "/")
-    np.testing.assert_array_equal(np.bincount([e.label for e in read.test]), [2, 2, 2])
+        for index, example in enumerate(examples):
+            assert example.image == files[example.key] and example.group == 0
+            assert example.key.startswith(read.class_names[example.label] + "/")
+            assert example.label == examples.labels[index]
+        assert examples.labels.dtype == np.int64 and examples.shape is None
+    np.testing.assert_array_equal(np.bincount(read.test.labels), [2, 2, 2])
+    assert read.val is None and read.upright and read.fingerprint
 
 
 def test_the_held_out_test_split_depends_on_the_paths_only(tmp_path):
@@ -85,25 +93,45 @@ def test_splits(tmp_path):
     assert [e.label for e in read.test] == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation"])
-def test_validation_joins_the_pool(tmp_path, val):
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_the_folders_own_validation_split(tmp_path, val):
     more = {key.replace("val/", f"{val}/"): content for key, content in VAL.items()}
-    read = source.read(FOLDER, write_folder(tmp_path / "x", SPLITS | more))
-    assert len(read.train) == 14 and sum(key.startswith(f"{val}/") for key in keys(read.train)) == 4
-    assert [e.label for e in read.train] == [0] * 7 + [1] * 7
+    root = write_folder(tmp_path / "x", SPLITS | more)
+    read = source.read(FOLDER, root)
+    assert keys(read.val) == sorted(more) and read.val.labels.tolist() == [0, 0, 1, 1]
+    assert keys(read.train) == sorted(k for k in SPLITS if k.startswith("train/"))
     assert len(read.test) == 6
+    data = load(root, val_fraction=0.5)  # Has no effect.
+    assert [len(s) for s in (data.train, data.val, data.test)] == [10, 4, 6]
+    np.testing.assert_array_equal(data.val.images[2], picture(2100))
+    assert data.val.name == "val"
 
 
 def test_train_and_validation_without_a_test(tmp_path):
     files = classes("cat dog", 8, under="train/") | VAL
     read = source.read(FOLDER, write_folder(tmp_path / "x", files))
-    assert (len(read.train), len(read.test)) == (16, 4)
-    one = {"train/cat/0.png": b"", "train/dog/0.png": b"", "val/dog/0.png": b""}
-    read = source.read(FOLDER, write_folder(tmp_path / "y", one), test_fraction=0.4)
-    assert keys(read.test)[0].endswith("dog/0.png")  # A class need not be in val.
+    assert (len(read.train), len(read.val), len(read.test)) == (13, 4, 3)
+    assert all(key.startswith("train/") for key in keys(read.train) + keys(read.test))
 
 
-@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.xz"])
+def test_a_class_need_not_be_in_val(tmp_path):
+    files = SPLITS | {"val/dog/0.png": b"", "val/cat/": b""}
+    read = source.read(FOLDER, write_folder(tmp_path / "x", files))
+    assert keys(read.val) == ["val/dog/0.png"] and read.val.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize("names", ["Train TEST Val", "training testing validation"])
+def test_other_names_of_splits(tmp_path, names):
+    train, test, val = names.split()
+    files = classes("b a", 4, under=f"{train}/") | classes("a b", 2, under=f"{test}/")
+    files |= classes("a b", 1, under=f"{val}/")
+    read = source.read(FOLDER, write_folder(tmp_path / "x", files))
+    assert {name: len(split) for name, split in read.splits.items()} == {
+        "train": 8, "val": 2, "test": 4
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz"])
 @pytest.mark.parametrize("top", ["", "./", "set/", "../"])
 def test_archives(tmp_path, name, top):
     files = {f"{top}{key}": content for key, content in (SPLITS | VAL | JUNK).items()}
@@ -113,7 +141,7 @@ def test_archives(tmp_path, name, top):
     data = load(write_archive(tmp_path / name, files), val_fraction=0)
     assert data.class_names == ("cat", "dog")
     np.testing.assert_array_equal(data.test.images[4], picture(1101))
-    assert (len(data.train), len(data.test)) == (14, 6)
+    assert (len(data.train), len(data.val), len(data.test)) == (10, 4, 6)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -176,14 +204,190 @@ def test_names_that_are_not_utf8(tmp_path):
     assert "cat/\N{REPLACEMENT CHARACTER}.png" in str(e.value)
 
 
+# Messy folders.
+
+
+def test_what_lies_around_is_passed_over(tmp_path):
+    files = classes("cat dog") | JUNK | {
+        "cat/notes.txt": b"", "cat/desktop.ini": b"", "dog/0.xmp": b"", "@eaDir/0.png": b"",
+        "labels.json": b"", "cat/.ipynb_checkpoints/0.png": b"", "cat/sub/": b"",
+    }  # fmt: skip
+    read = source.read(FOLDER, write_folder(tmp_path / "x", files))
+    assert sorted(keys(read.train) + keys(read.test)) == sorted(classes("cat dog"))
+
+
+def test_names_of_all_sorts(tmp_path):
+    names = ["Größe", "a b", "猫", "x.y", "it's", "100%", "photo.jpg"]
+    files = {f"{name}/ein Bild ñ {i}.PNG": png(picture(i)) for name in names for i in range(3)}
+    root = write_folder(tmp_path / "x", files)
+    read = source.read(FOLDER, root)
+    assert read.class_names == tuple(sorted(names, key=lambda n: (n != "100%", n)))
+    assert sorted(keys(read.train) + keys(read.test)) == sorted(files)
+    assert load(root).class_names == read.class_names
+
+
+def test_one_name_in_two_unicode_forms(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    files = classes(f"{apart} tea", under="train/") | classes(f"{composed} tea", under="test/")
+    read = source.read(FOLDER, write_archive(tmp_path / "x.zip", files))
+    assert read.class_names == (composed, "tea") and len(read.test) == 10
+
+
+def test_a_folder_with_a_tilde(tmp_path, monkeypatch):
+    write_folder(tmp_path / "x", classes("cat dog"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert source.read(FOLDER, "~/x").path == tmp_path / "x"
+    monkeypatch.chdir(tmp_path)
+    assert source.read(FOLDER, "x").path == tmp_path / "x"
+
+
+def test_a_photograph_instead_of_a_folder(tmp_path):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(png(picture(0)))
+    with pytest.raises(UserError, match=r"x\.jpg cannot be read .*not one of \.zip, \.tar"):
+        source.read(FOLDER, path)
+
+
+def test_links_to_images_and_folders(tmp_path):
+    stock = write_folder(tmp_path / "stock", classes("cat dog", 4))
+    root = tmp_path / "x"
+    (root / "cat").mkdir(parents=True)
+    (root / "dog").symlink_to(stock / "dog")
+    for i in range(4):
+        (root / f"cat/{i}.png").symlink_to(stock / f"cat/{i}.png")
+    data = load(root, val_fraction=0)
+    assert data.class_names == ("cat", "dog") and len(data.train) + len(data.test) == 8
+
+
+def test_a_folder_called_like_an_image_is_named(tmp_path):
+    root = write_folder(
+        tmp_path / "x", classes("cat dog") | {"cat/0.jpg/": b"", "a.png/0.png": b""}
+    )
+    read = source.read(FOLDER, root)
+    assert read.class_names == ("a.png", "cat", "dog")
+    with pytest.raises(UserError, match=r"cat/0\.jpg in .* cannot be read .it is a folder"):
+        list(read.train), list(read.test)
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, 4:] = 255
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    files = {f"{name}/{i}.png": buffer.getvalue() for name in "ab" for i in range(3)}
+    data = load(write_folder(tmp_path / "x", files))
+    assert data.test.images.shape[1:] == (8, 4, 3)
+    np.testing.assert_array_equal(data.test.images[0], np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("name", ["x", "x.zip", "x.tar.gz"])
+def test_examples_may_be_pickled_and_read_by_threads(tmp_path, name):
+    write = write_folder if name == "x" else write_archive
+    files = classes("a b", 20)
+    read = source.read(FOLDER, write(tmp_path / name, files))
+    examples = cloudpickle.loads(cloudpickle.dumps(read.train))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for example in pool.map(examples.__getitem__, range(len(examples))):
+            assert example.image == files[example.key]
+
+
+def test_the_fingerprint_changes_with_the_files(tmp_path):
+    root = write_folder(tmp_path / "x", SPLITS | VAL)
+    prints = [source.read(FOLDER, root).fingerprint]
+
+    def changed():
+        prints.append(source.read(FOLDER, root).fingerprint)
+        return prints[-1] not in prints[:-1]
+
+    assert not changed()
+    os.utime(root / "val/dog/1.png", ns=(1, 1))
+    assert changed()
+    (root / "train/cat/9.png").write_bytes(b"more")
+    assert changed()
+    (root / "train/cat/9.png").rename(root / "train/dog/9.png")
+    assert changed()
+    (root / "classes.txt").write_text("Cats\nDogs\n")
+    assert changed()
+    (root / "README").write_text("not of the dataset")
+    assert not changed()
+
+
+# Names of classes from a file.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Big cats\nSmall dogs\nEmus: birds\n\n",
+        "\ufeffcat: Big cats\r\ndog:Small dogs\r\nemu: Emus: birds",
+        "emu\tEmus: birds\ncat\tBig cats\ndog\t Small dogs ",
+        "emu: Emus: birds\ncat\tBig cats\n  dog : Small dogs\n",
+    ],
+)
+@pytest.mark.parametrize("under", ["", "set/"])
+def test_a_file_of_class_names(tmp_path, text, under):
+    files = classes("cat dog emu", under=under) | {f"{under}classes.txt": text.encode()}
+    for root in (
+        write_folder(tmp_path / "x", files),
+        write_archive(tmp_path / "x.zip", files),
+        write_archive(tmp_path / "x.tar.gz", files),
+    ):
+        read = source.read(FOLDER, root)
+        assert read.class_names == ("Big cats", "Small dogs", "Emus: birds")
+        assert load(root).class_names == read.class_names
+        assert len(read.train) + len(read.test) == 15
+
+
+def test_names_of_splits_and_beside_the_only_folder(tmp_path):
+    names = {"classes.txt": b"A cat\nA dog\n"}
+    assert (
+        source.read(FOLDER, write_folder(tmp_path / "x", SPLITS | names)).class_names[1] == "A dog"
+    )
+    files = {f"set/{key}": content for key, content in SPLITS.items()} | names
+    assert source.read(FOLDER, write_folder(tmp_path / "y", files)).class_names[0] == "A cat"
+    assert load(tmp_path / "y", class_names=("c", "d")).class_names == ("c", "d")
+
+
+def test_a_class_may_be_named_like_its_folder(tmp_path):
+    files = classes("cat dog emu") | {"classes.txt": b"cat\nhound\nemu"}
+    read = source.read(FOLDER, write_folder(tmp_path / "x", files))
+    assert read.class_names == ("cat", "hound", "emu")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb", r"classes\.txt has 2 lines, but there are 3 classes .cat, dog, emu.: write"),
+        ("", "has 0 lines, but there are 3 classes"),
+        ("a\n\nb\nc", "has nothing in line 2"),
+        ("dog\ncat\nemu", "has 'dog' in line 1, which stands for the class 'cat' and is the name"),
+        ("cat: a\nb\nemu: c", "mixes lines with and without a class: line 2 should begin"),
+        ("cat: a\nemu: c", "has no line for 'dog'; every class needs one"),
+        ("cat: a\nfox\tb\nemu: c", "names in line 2 the class 'fox', which is not there"),
+        ("cat: a\ncat: b\nemu: c", "names the class 'cat' a second time in line 2"),
+        ("cat: a\ndog:\nemu: c", "has no name for the class 'dog' in line 2"),
+        ("cat big\ndog bad\nemu bird", "every line of .* begins with the class it stands for"),
+        (b"\xff\xfea\0", r"classes\.txt is no UTF-8 text .at byte 0"),
+    ],
+)
+def test_unfit_files_of_class_names(tmp_path, text, message):
+    content = text if isinstance(text, bytes) else text.encode()
+    root = write_folder(tmp_path / "x", classes("cat dog emu") | {"classes.txt": content})
+    with pytest.raises(UserError, match=message):
+        source.read(FOLDER, root)
+
+
 ONE = {"0.png": b""}
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"x has no folders, so there are no classes; the layout must be CLASS/IMAGE or"),
-        ({"README": b""}, "has no folders"),
+        ({}, r"there is no image in .*x; an image is a file that ends in \.jpg .* CLASS/IMAGE or"),
+        ({"a/x.txt": b"", "README": b""}, r"no image in .*x \(of its 2 files: 1 with no suffix"),
+        ({"a/": b"", "b/": b""}, "no image in"),
         (ONE, r"the image 0\.png in .*x lies in no class's folder"),
         (classes("cat dog") | ONE, r"the image 0\.png in .*x lies in no class's folder"),
         (classes("cat"), "x has only one class, 'cat'; a task needs two or more"),
@@ -194,9 +398,11 @@ ONE = {"0.png": b""}
         ),
         (classes("cat dog", under="a/") | classes("b"), r"the image a/cat/0\.png .* lies too deep"),
         (
-            classes("cat dog", under="Training/") | classes("cat dog", under="Testing/"),
-            r"Testing/cat/0\.png in .*x lies too deep",
+            classes("a b", under="train/") | classes("a b", under="Training/"),
+            "both Training and tr",
         ),
+        (SPLITS | VAL | classes("cat dog", under="valid/"), "has both val and valid, which name"),
+        (SPLITS | {"val/cat/": b""}, r"no image in cat in .*x/val"),
         (classes("train test"), r"the image train/0\.png in .*x lies in no class's folder"),
         (classes("cat dog", under="test/"), "x has test but no train"),
         (classes("cat dog", under="test/") | VAL, "x has test, val but no train"),

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import io
 import os
 import pathlib
+import tempfile
+import tracemalloc
+import zipfile
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -110,17 +116,86 @@ def test_labels_out_of_range(tmp_path):
         load(tmp_path / "x.npz", class_names=list("abcdefghij"))
 
 
-def test_validation_joins_the_pool(tmp_path):
+def test_the_files_own_validation_split(tmp_path):
     val = {"val_data": np.ones((5, 4, 4), np.uint8), "val_target": np.full(5, 3, np.uint8)}
-    write(tmp_path / "x.npz", 4, 4, **val)
-    train = source.read(NPZ, tmp_path / "x.npz").train
-    assert len(train) == 45 and train[44].label == 3 and train[44].image.max() == 1
-    write(tmp_path / "x.npz", 4, 5, **val)
-    with pytest.raises(UserError, match=r"val_data in .*\(4, 4\) and those of train_data \(4, 5\)"):
-        source.read(NPZ, tmp_path / "x.npz")
+    names = {"class_names": np.array(list("abcdefghij"))}
+    write(tmp_path / "x.npz", 4, 4, **val, **names)
+    read = source.read(NPZ, tmp_path / "x.npz")
+    assert [len(read.train), len(read.val), len(read.test)] == [40, 5, 20]
+    assert read.val.labels.tolist() == [3] * 5 and read.val[4].image.max() == 1
+    data = load(tmp_path / "x.npz", val_fraction=0.5)  # Has no effect.
+    assert [len(data.train), len(data.val), len(data.test)] == [40, 5, 20]
+    write(tmp_path / "x.npz", 4, 5, **val, **names)  # Splits may have sizes of their own.
+    assert load(tmp_path / "x.npz").val.images.shape == (5, 32, 32, 3)
     write(tmp_path / "x.npz", 4, 4, val_data=val["val_data"])
     with pytest.raises(UserError, match="has val_data but no val_target"):
         source.read(NPZ, tmp_path / "x.npz")
+
+
+def test_what_is_known_without_reading(tmp_path):
+    content = write(tmp_path / "x.npz", 6, 9, test_target=np.arange(20, dtype=np.uint8)[::-1])
+    read = source.read(NPZ, tmp_path / "x.npz")
+    assert read.train.shape == read.test.shape == (6, 9, 3) and not read.upright
+    np.testing.assert_array_equal(read.test.labels, content["test_target"])
+    assert read.test.labels.dtype == np.int64
+    write(tmp_path / "y.npz", 36)
+    assert source.read(NPZ, tmp_path / "y.npz").test.shape == (6, 6, 3)
+
+
+def test_the_fingerprint_changes_with_the_file(tmp_path):
+    path = tmp_path / "x.npz"
+    write(path, 4, 4)
+    first = source.read(NPZ, path).fingerprint
+    assert first == source.read(NPZ, path).fingerprint
+    os.utime(path, ns=(1, 1))
+    assert source.read(NPZ, path).fingerprint != first
+
+
+def save(path, compressed, **content):
+    (np.savez_compressed if compressed else np.savez)(path, **content)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 3), (36,)])
+def test_how_arrays_lie_in_the_file(tmp_path, compressed, order, shape):
+    content = arrays(*shape)
+    content["train_data"] = np.asarray(content["train_data"], order=order)
+    save(tmp_path / "x.npz", compressed, **content)
+    read = source.read(NPZ, tmp_path / "x.npz")
+    images = content["train_data"].reshape(40, 6, 6) if len(shape) == 1 else content["train_data"]
+    for examples in (read.train, cloudpickle.loads(cloudpickle.dumps(read.train))):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            found = [e.image for e in pool.map(examples.__getitem__, range(40))]
+        grey = images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
+        np.testing.assert_array_equal(found, grey)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_large_file_stays_on_disk(tmp_path, compressed):
+    content = {"train_target": np.zeros(2000, int), "test_target": np.zeros(1, int)}
+    content["train_data"] = np.zeros((2000, 100, 100, 3), np.uint8)
+    content["train_data"][:, 0, 0, 0] = np.arange(2000) % 256
+    content["test_data"] = content["train_data"][:1]
+    save(tmp_path / "x.npz", compressed, **content)
+    del content
+    tracemalloc.start()
+    train = source.read(NPZ, tmp_path / "x.npz").train
+    assert train[1999].image[0, 0, 0] == 1999 % 256
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8e6  # Of 60 MB.
+    assert len(cloudpickle.dumps(train)) < 1e5
+
+
+def test_no_space_to_decompress(tmp_path, small_disk, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 256, 256), np.uint8)
+    save(tmp_path / "x.npz", True, **(arrays(4, 4) | {"train_data": noise}))
+    with small_disk("1m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with pytest.raises(UserError, match=rf"the disk is full: .*x\.npz .* into {disk}"):
+            source.read(NPZ, tmp_path / "x.npz")
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(
@@ -162,9 +237,19 @@ def test_damaged_and_other_files(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"x\.npz is damaged or of another kind; .*train_data"):
             source.read(NPZ, path)
-    middle = content.index(b"test_data.npy") + 200
-    path.write_bytes(content[:middle] + bytes(50) + content[middle + 50 :])
-    with pytest.raises(UserError, match=r"x\.npz cannot be read, at test_data: BadZipFile"):
+    for name in ("train_data", "test_data", "test_target"):
+        middle = content.index(f"{name}.npy".encode()) + 200
+        path.write_bytes(content[:middle] + bytes([7] * 50) + content[middle + 50 :])
+        with pytest.raises(UserError, match=rf"x\.npz cannot be read, at {name}: BadZipFile"):
+            source.read(NPZ, path)
+    with zipfile.ZipFile(path, "w") as archive, np.load(io.BytesIO(content)) as whole:
+        for name in whole.files:
+            buffer = io.BytesIO()
+            np.save(buffer, whole[name])
+            archive.writestr(
+                f"{name}.npy", buffer.getvalue()[: -1 if name == "test_data" else None]
+            )
+    with pytest.raises(UserError, match="at test_data: .*more or less of it than it says"):
         source.read(NPZ, path)
     np.save(tmp_path / "x.npy", np.zeros(3))
     with pytest.raises(UserError, match="of another kind"):

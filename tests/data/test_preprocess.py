@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import doctest
 import io
 import os
 import pathlib
 import tarfile
+import tracemalloc
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from vp_jax.data import host_preprocess
 from vp_jax.data import preprocess as pp
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
@@ -83,13 +86,90 @@ def test_degenerate_sizes(size, method):
         assert_equals_pil(noise(*size), rule, pp.preprocess_one(noise(*size), rule))
 
 
-def test_shrinking_far_is_within_one_grey_level():
-    """Sums of thousands of pixels may lose the last bits of the weights."""
+def test_shrinking_far():
+    """In compiled steps sums of thousands of pixels may lose the last bits of the weights."""
     for rule in (ResizeRule(8), ResizeRule(8, method="bilinear")):
         for image in (noise(1500, 1100), gradient(1500, 1100)):
-            expected = with_pil(image, rule).astype(int)
-            difference = np.abs(pp.preprocess_one(image, rule) - expected)
+            expected = with_pil(image, rule)
+            np.testing.assert_array_equal(pp.preprocess_one(image, rule), expected)
+            compiled = pp.resize_and_crop(image[None], *pp.resize_matrices(1500, 1100, rule))[0]
+            difference = np.abs(np.asarray(compiled).astype(int) - expected)
             assert difference.max() <= 1 and (difference == 0).mean() > 0.99
+
+
+@pytest.mark.parametrize("size", [(31, 256), (256, 31), (32, 256), (257, 32), (900, 31), (29, 999)])
+@pytest.mark.parametrize("rule", [ResizeRule(24), ResizeRule(24, 40, "bilinear")], ids=str)
+def test_both_ways_of_resizing_agree_where_they_meet(size, rule, monkeypatch):
+    for make in (noise, edges):
+        image, results = make(*size), []
+        for factor in (1, 1000):
+            monkeypatch.setattr(host_preprocess, "_ELONGATED", factor)
+            results.append(pp.preprocess_one(image, rule))
+        np.testing.assert_array_equal(*results)
+        assert_equals_pil(image, rule, results[0])
+
+
+def test_random_sizes_and_rules():
+    rng = np.random.default_rng(7)
+    for number in range(60):
+        height, width = (int(2 ** rng.uniform(0, 9)) for _ in range(2))
+        side = int(rng.integers(1, 80))
+        method = sorted(PIL_METHODS)[number % 2]
+        rule = ResizeRule(side, side + int(rng.integers(0, 30)), method)
+        image = (noise, edges)[number % 3 > 0](height, width)
+        assert_equals_pil(image, rule, pp.preprocess_one(image, rule))
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (1, 3_000_000), (2_000_000, 2)])
+def test_very_long_images_take_no_more_memory_than_they_have(size):
+    """PIL would make them 4,480,000 pixels long, and those of millions far longer."""
+    image = noise(*size)
+    tracemalloc.start()
+    result = pp.preprocess_one(image, ResizeRule(224))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2e7
+    tall, middle = size[0] > size[1], max(size) // 2
+    near = image[middle - 9 : middle + 9] if tall else image[:, middle - 9 : middle + 9]
+    np.testing.assert_array_equal(result, pp.preprocess_one(near, ResizeRule(224)))
+
+
+def test_a_long_image_that_shrinks():
+    rule = ResizeRule(16)
+    for size in ((160, 2001), (2001, 160)):
+        assert_equals_pil(noise(*size), rule, pp.preprocess_one(noise(*size), rule))
+
+
+def test_threads():
+    images = [noise(90 + i, 150 - i) for i in range(40)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda image: pp.preprocess_one(image, ResizeRule(32)), images))
+    for image, result in zip(images, results, strict=True):
+        assert_equals_pil(image, ResizeRule(32), result)
+        assert result.flags.writeable
+
+
+def test_images_that_may_not_be_written_or_are_views():
+    image = np.broadcast_to(noise(50, 70)[..., :1], (50, 70, 3))
+    for view in (image, noise(50, 70)[::-1, ::2]):
+        assert_equals_pil(np.ascontiguousarray(view), RULES[2], pp.preprocess_one(view, RULES[2]))
+
+
+def test_modules_that_only_read_and_decode_import_no_jax(python):
+    """Nor do they need the package's own imports, which are left out here."""
+    script = """
+import sys, types
+for name in ("vp_jax", "vp_jax.data"):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [name.replace(".", "/")]
+import numpy as np
+import vp_jax.data.decode, vp_jax.data.file_tree, vp_jax.data.npz_array
+from vp_jax.data.host_preprocess import preprocess_one
+from vp_jax.data.resize_rule import ResizeRule
+preprocess_one(np.zeros((9, 20, 3), np.uint8), ResizeRule(8))
+assert not {"jax", "tensorflow", "tensorflow_datasets"} & set(sys.modules)
+"""
+    python("-c", script, check=True)
 
 
 def test_the_identity_is_exact():
@@ -142,11 +222,19 @@ def test_batches_inside_jit(rule):
     np.testing.assert_allclose(pp.preprocess(images, rule), result, atol=1e-7)  # one rounding
 
 
-def test_many_sizes_share_compilations():
+def test_single_images_compile_nothing():
     pp.resize_and_crop.clear_cache()
     for height, width in [(300, 400), (310, 500), (290, 700), (320, 301)]:
         pp.preprocess_one(noise(height, width), ResizeRule(24))
-    assert pp.resize_and_crop._cache_size() <= 2
+    assert pp.resize_and_crop._cache_size() == 0
+
+
+@pytest.mark.parametrize("size", [(300, 400), (70, 41)])
+def test_compiled_and_on_the_host(size):
+    image = edges(*size)
+    for rule in RULES:
+        compiled = pp.resize_and_crop(image[None], *pp.resize_matrices(*size, rule))[0]
+        np.testing.assert_array_equal(compiled, pp.preprocess_one(image, rule))
 
 
 def test_matrices():

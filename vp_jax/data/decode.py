@@ -2,31 +2,187 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import re
+import warnings
+import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vp_jax.data import file_kinds
+from vp_jax.errors import UserError
 
-def decode_image(encoded: bytes) -> np.ndarray:
-    """Decodes any image file that Pillow reads.
+if TYPE_CHECKING:
+    from PIL import Image
 
-    The pixels are taken as they are stored: an EXIF orientation is not applied and transparency is
-    dropped, as in the preprocessing CLIP was published with. Images of 16 bits a channel keep the
-    upper 8.
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "AVIF", "TIFF", "PPM", "JPEG2000"),
+    "TGA",  # Last: nothing marks its beginning.
+)
+"""What is read, by Pillow's names; AVIF where Pillow was built with it."""
+
+MAX_PIXELS = 2 * 89_478_485
+"""Larger images are refused; it is the limit beyond which Pillow takes a file for an attack."""
+
+
+class CorruptImage(UserError):
+    """A file that cannot be decoded; the message is the reason, on one line."""
+
+
+def decode_image(encoded: bytes, *, upright: bool = False) -> np.ndarray:
+    """Decodes an image file, known by its content and not its name.
+
+    Of an animation or a file of several pages it is the first. Pixels are taken as they are stored:
+    transparency is dropped, as in the preprocessing CLIP was published with, and CMYK is converted
+    without a colour profile (in JPEG files it is taken to be inverted, as Adobe writes it). Of 16
+    bits a channel the upper 8 are kept; floating-point images in [0, 1] are scaled to 0 .. 255.
+    JPEG is decoded in full, never at a reduced size. A JPEG with damage that the decoder passes
+    over gives what any viewer shows of it.
+
+    Warnings of Pillow about odd files are silenced, here and from then on.
 
     Args:
       encoded: the file's bytes.
+      upright: turn and mirror the image as its EXIF orientation says. (Of TIFF files Pillow always
+        obeys it.)
 
     Returns:
       uint8 `[h, w, 3]`.
 
     Raises:
-      Exception: whatever Pillow raises for a file that is damaged; there is no common type.
+      CorruptImage: the file is empty, damaged, cut short, of another kind, of more than
+        `MAX_PIXELS` pixels, or its numbers have no agreed brightness.
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded)) as image:
-        if image.mode.startswith("I"):  # Pillow's own conversion clips these at 255.
-            grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        opened = Image.open(io.BytesIO(encoded), formats=_formats())
+    except Image.UnidentifiedImageError as e:
+        raise CorruptImage(file_kinds.describe(encoded)) from e
+    except Image.DecompressionBombError as e:
+        raise _too_large(re.search(r"\((\d+) pixels\)", str(e))) from e
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise CorruptImage(f"{file_kinds.describe(encoded)} ({_clean(e)})") from e
+
+    with opened as image:
+        kind = image.format
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(None, image.size)
+        if kind == "PNG":
+            _check_png(encoded)
+        try:
+            image.load()
+            if upright:
+                image = _upright(image)
+            pixels = _rgb(image)
+        except (CorruptImage, MemoryError):
+            raise
+        except Exception as e:  # Decoders raise a dozen types for damaged files.
+            if "truncated" in str(e).lower():
+                raise CorruptImage(f"the {kind} file is cut short") from e
+            raise CorruptImage(f"the {kind} file is damaged ({_clean(e)})") from e
+    if not pixels.size:
+        raise CorruptImage(f"the {kind} file has no pixels")
+    return pixels
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _too_large(counted: re.Match[str] | None, size: tuple[int, int] | None = None) -> CorruptImage:
+    if size is not None:
+        what = f"{size[0]:,} x {size[1]:,}"
+    else:
+        what = f"{int(counted.group(1)):,}" if counted else "too many"
+    return CorruptImage(f"it has {what} pixels, and {MAX_PIXELS:,} are the most: make it smaller")
+
+
+def _clean(error: Exception) -> str:
+    """Pillow's reason on one line, without the address of the buffer that it read."""
+    text = re.sub(r" ?<[^>]*>", "", " ".join(str(error).split()))
+    return text or type(error).__name__
+
+
+def _check_png(encoded: bytes) -> None:
+    """Refuses a PNG file with a wrong checksum over its pixels, where Pillow does not look.
+
+    Raises:
+      CorruptImage: a complete chunk of pixels has another checksum than the file says.
+    """
+    view = memoryview(encoded)
+    at = 8
+    while at + 12 <= len(view):
+        end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        kind = view[at + 4 : at + 8]
+        if kind == b"IEND":
+            return
+        if (
+            kind == b"IDAT"
+            and end + 4 <= len(view)
+            and zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big")
+        ):
+            raise CorruptImage("the PNG file is damaged (a wrong checksum over its pixels)")
+        at = end + 4
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turns an image as the EXIF orientation says; what is unreadable there says nothing."""
+    from PIL import Image
+
+    turn = Image.Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # The parser of EXIF is not made for damage.
+        return image
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """The pixels of a loaded image, uint8 `[h, w, 3]`."""
+    if image.mode.startswith(("I", "F")):  # Pillow's own conversion clips these at 255.
+        grey = _grey_8_bits(np.asarray(image), image.mode)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode == "RGB":
+        return np.array(image)
+    image.info.pop("transparency", None)
+    try:
+        return np.array(image.convert("RGB"))
+    except ValueError as e:
+        raise CorruptImage(
+            f"its colours are {image.mode}, which cannot be converted to RGB: save it as RGB"
+        ) from e
+
+
+def _grey_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    if not values.size:
+        return values.astype(np.uint8)
+    low, high = values.min(), values.max()
+    most = 1.0 if mode == "F" else 65535
+    if not (low >= 0 and high <= most):  # Also for NaN.
+        kind = "floating-point numbers" if mode == "F" else "whole numbers"
+        raise CorruptImage(
+            f"its pixels are {kind} from {low:g} to {high:g}, not 0 to {most:g}: nothing says what "
+            "is black and what is white, so save it with 8 or 16 bits"
+        )
+    if mode == "F":
+        return np.rint(values * 255).astype(np.uint8)
+    return (values.astype(np.int64) >> 8).astype(np.uint8)

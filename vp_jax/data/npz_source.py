@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import pathlib
 import zipfile
@@ -11,14 +13,15 @@ import numpy as np
 
 from vp_jax.data.download import brief
 from vp_jax.data.examples import Example, Examples, Source
-from vp_jax.data.tasks import Task
+from vp_jax.data.file_tree import digest, stamp
+from vp_jax.data.npz_array import Header, StoredArray, open_array
+from vp_jax.data.task import Task
 from vp_jax.errors import UserError
 
 CONTENT = (
     "an .npz file with the uint8 arrays train_data and test_data of shape [N, h, w], [N, h, w, 3] "
     "or [N, s*s] (flat square grey images) and the integer arrays train_target and test_target of "
-    "shape [N]; val_data and val_target, which join the training examples, and class_names are "
-    "optional"
+    "shape [N]; val_data and val_target, the validation split, and class_names are optional"
 )
 
 _SPLITS = ("train", "val", "test")
@@ -27,37 +30,36 @@ _OPTIONAL = ("val_data", "val_target", "class_names")
 
 
 def read(task: Task, path: pathlib.Path) -> Source:
-    """Reads the arrays of a task's `.npz` file; nothing in it is unpickled.
+    """Opens a task's `.npz` file; nothing in it is unpickled.
 
     Images are uint8, grey `[N, h, w]`, RGB `[N, h, w, 3]` or flat square grey `[N, s*s]`; targets
-    are integers `[N]`, from 0 on. Validation examples join the training pool.
+    are integers `[N]`, from 0 on. They are checked whole once, and then read from the file one by
+    one: from a temporary copy if they are compressed. A `val` is the validation split.
 
     Args:
       task: `task.file` is the file's name if the task has one.
       path: the file, or, if its name is known, the folder that holds it.
 
     Raises:
-      UserError: the file is missing or damaged, or an array in it is missing or unfit.
+      UserError: the file is missing or damaged, or an array in it is missing or unfit; or there is
+        no space to decompress it.
     """
     path = _find(task, path)
     arrays = _load(task, path)
-    images, labels = {}, {}
+    names = _class_names(arrays.get("class_names"), path)
+    splits = {}
     for split in _SPLITS:
         if f"{split}_data" in arrays or f"{split}_target" in arrays:
-            images[split], labels[split] = _split(arrays, split, path)
-    if "val" in images:
-        images["train"] = _joined(images["train"], images["val"], path)
-        labels["train"] = np.concatenate([labels["train"], labels["val"]])
-    names = _class_names(arrays, path)
-
-    def examples(split: str) -> Examples:
-        def get(index: int) -> Example:
-            return Example(_rgb(images[split][index]), int(labels[split][index]), None)
-
-        return Examples(split, len(labels[split]), get)
-
-    num_classes = None if names is None else len(names)
-    return Source(path, num_classes, names, examples("train"), examples("test"))
+            splits[split] = _examples(arrays, split, path)
+    return Source(
+        path,
+        None if names is None else len(names),
+        names,
+        splits["train"],
+        splits["test"],
+        val=splits.get("val"),
+        fingerprint=digest([f"{path}\0{stamp(path)}"]),
+    )
 
 
 def _find(task: Task, path: pathlib.Path) -> pathlib.Path:
@@ -76,13 +78,13 @@ def _find(task: Task, path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of the file that mean something here, by name."""
+def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray | StoredArray]:
+    """The arrays of the file that mean something here, by name; images stay in it."""
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} is damaged or of another kind; the task {task.name!r} needs {CONTENT}"
         )
-    arrays = {}
+    arrays: dict[str, np.ndarray | StoredArray] = {}
     name = "its list of arrays"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -93,7 +95,10 @@ def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray]:
                     f"{', '.join(file.files) or 'nothing'}. The task {task.name!r} needs {CONTENT}"
                 )
             for name in _REQUIRED + _OPTIONAL:
-                if name in file.files:
+                if name in file.files and name.endswith("_data"):
+                    check = functools.partial(_check_images, path, name)
+                    arrays[name] = open_array(path, name, check)
+                elif name in file.files:
                     arrays[name] = file[name]
     except UserError:
         raise
@@ -105,48 +110,49 @@ def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _split(
-    arrays: Mapping[str, np.ndarray], split: str, path: pathlib.Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 `[N, h, w]` or `[N, h, w, 3]` and targets `[N]` of one split."""
+def _check_images(path: pathlib.Path, name: str, images: Header) -> None:
+    """Refuses arrays that are no images, before they are read."""
+    shape = images.shape
+    _check(images.dtype == np.uint8, path, name, images, "uint8, with values 0 .. 255")
+    if len(shape) == 2:
+        square = math.isqrt(shape[1]) ** 2 == shape[1]
+        _check(square, path, name, images, "flat *square* grey, [N, s*s]")
+    fits = len(shape) in (2, 3) or (len(shape) == 4 and shape[3] == 3)
+    _check(fits, path, name, images, "[N, h, w], [N, h, w, 3] or [N, s*s]")
+    _check(math.prod(shape) > 0, path, name, images, "one image or more, of a pixel or more")
+
+
+def _examples(
+    arrays: Mapping[str, np.ndarray | StoredArray], split: str, path: pathlib.Path
+) -> Examples:
     names = (f"{split}_data", f"{split}_target")
     for name, other in (names, names[::-1]):
         if name not in arrays:
             raise UserError(f"{path} has {other} but no {name}; add or remove one of them")
     images, labels = (arrays[name] for name in names)
-    _check(images.dtype == np.uint8, path, names[0], images, "uint8, with values 0 .. 255")
-    if images.ndim == 2:
-        side = math.isqrt(images.shape[1])
-        _check(side**2 == images.shape[1], path, names[0], images, "flat *square* grey, [N, s*s]")
-        images = images.reshape(len(images), side, side)
-    fits = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    _check(fits, path, names[0], images, "[N, h, w], [N, h, w, 3] or [N, s*s]")
-    _check(images.size > 0, path, names[0], images, "one image or more, of a pixel or more")
     _check(labels.dtype.kind in "iu", path, names[1], labels, "integers")
-    _check(labels.shape == (len(images),), path, names[1], labels, f"[{len(images)}] as the images")
-    return images, labels
+    count = images.shape[0]
+    _check(labels.shape == (count,), path, names[1], labels, f"[{count}] as the images")
+    flat = len(images.shape) == 2
+    size = (math.isqrt(images.shape[1]),) * 2 if flat else images.shape[1:3]
+    labels = labels.astype(np.int64)
+    return Examples(split, count, _ReadExample(images, size, labels), labels, shape=(*size, 3))
 
 
-def _check(fits: bool, path: pathlib.Path, name: str, array: np.ndarray, wanted: str) -> None:
-    if not fits:
-        raise UserError(
-            f"the array {name} in {path} is {array.dtype} of shape {array.shape}; "
-            f"it must be {wanted}"
-        )
+@dataclasses.dataclass(frozen=True)
+class _ReadExample:
+    """Reads examples by index; may be pickled."""
+
+    images: StoredArray
+    size: tuple[int, int]
+    labels: np.ndarray
+
+    def __call__(self, index: int) -> Example:
+        image = self.images[index].reshape(*self.size, -1)
+        return Example(np.broadcast_to(image, (*self.size, 3)), int(self.labels[index]), None)
 
 
-def _joined(train: np.ndarray, val: np.ndarray, path: pathlib.Path) -> np.ndarray:
-    if train.shape[1:] != val.shape[1:]:
-        raise UserError(
-            f"the images of val_data in {path} have the shape {val.shape[1:]} and those of "
-            f"train_data {train.shape[1:]}; validation examples join the training examples, so "
-            "they must have the same shape"
-        )
-    return np.concatenate([train, val])
-
-
-def _class_names(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> tuple[str, ...] | None:
-    names = arrays.get("class_names")
+def _class_names(names: np.ndarray | None, path: pathlib.Path) -> tuple[str, ...] | None:
     if names is None:
         return None
     fits = names.dtype.kind == "U" and names.ndim == 1
@@ -154,5 +160,11 @@ def _class_names(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> tuple[
     return tuple(map(str, names))
 
 
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+def _check(
+    fits: bool, path: pathlib.Path, name: str, array: np.ndarray | Header, wanted: str
+) -> None:
+    if not fits:
+        raise UserError(
+            f"the array {name} in {path} is {array.dtype} of shape {array.shape}; "
+            f"it must be {wanted}"
+        )
