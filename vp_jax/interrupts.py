@@ -7,8 +7,8 @@ import signal
 from collections.abc import Iterator
 
 
-class Interrupted(Exception):
-    """The program was asked to stop."""
+class Interrupted(BaseException):
+    """The program was asked to stop; no error, so that nothing that handles errors handles it."""
 
 
 class Interrupts:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -25,6 +26,8 @@ def make(
     label_key: str = "label",
     plain_label: bool = False,
     named: bool = True,
+    size: tuple[int, int] | None = None,
+    more: Mapping[str, tuple[Any, Callable[[str, int], Any]]] | None = None,
 ) -> pathlib.Path:
     """Prepares a dataset under `data_dir/name/version`, in the order given.
 
@@ -40,6 +43,9 @@ def make(
       label_key: name of the label feature.
       plain_label: the label is an integer instead of a ClassLabel.
       named: there is a feature `file_name`, `train/00017.png` and so on.
+      size: height and width that the image feature declares, if any.
+      more: further features, or others for those there are: by name the feature, and the function
+        that makes its value from the split and the example's number.
 
     Returns:
       The folder of the prepared version.
@@ -55,9 +61,12 @@ def make(
         VERSION = tfds.core.Version(version)
 
         def _info(self):
-            features = {image_key: tfds.features.Image(), label_key: label_feature}
+            shape = (*(size or (None, None)), 3)
+            image = tfds.features.Image(shape=shape, encoding_format="png")
+            features = {image_key: image, label_key: label_feature}
             if named:
                 features["file_name"] = tfds.features.Text()
+            features |= {key: feature for key, (feature, _) in (more or {}).items()}
             return tfds.core.DatasetInfo(
                 builder=self,
                 features=tfds.features.FeaturesDict(features),
@@ -73,6 +82,7 @@ def make(
                 example = {image_key: io.BytesIO(encoded), label_key: int(label)}
                 if named:
                     example["file_name"] = f"{split}/{i:05d}.png"
+                example |= {key: value(split, i) for key, (_, value) in (more or {}).items()}
                 yield i, example
 
     Fake.name = name

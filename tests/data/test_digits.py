@@ -52,7 +52,7 @@ def test_every_image_equals_scikit_learn(digits):
     original = datasets.load_digits()
     seen = []
     for examples in (digits.train, digits.test):
-        for encoded, label, key in examples:
+        for encoded, label, key, _ in examples:
             image = decode_image(encoded)
             assert image.shape == (8, 8, 3)
             assert np.all(np.abs(image / (255 / 16) - original.images[int(key), ..., None]) < 0.04)
@@ -62,9 +62,9 @@ def test_every_image_equals_scikit_learn(digits):
 
 
 def test_split_is_stratified_and_never_changes(digits):
-    indices = [int(key) for _, _, key in digits.test]
+    indices = [int(example.key) for example in digits.test]
     assert indices == sorted(indices)
-    labels = np.bincount([label for _, label, _ in digits.test])
+    labels = np.bincount([example.label for example in digits.test])
     assert labels.min() >= 48 and labels.max() <= 51
     digest = hashlib.sha256(np.array(indices, "<i8").tobytes()).hexdigest()
     assert digest == TEST_INDICES_SHA256

@@ -1,13 +1,13 @@
-"""A task's dataset, whatever its format: prepared by tfds, an `.npz` file, or a folder."""
+"""A task's dataset, whatever its format: of tfds, an `.npz` file, a folder, or CoOp's files."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 
-from vp_jax.data import folder_source, npz_source, tfds_source
+from vp_jax.data import coop_source, folder_source, npz_source, tasks, tfds_source
 from vp_jax.data.examples import Source
-from vp_jax.data.tasks import Task
+from vp_jax.data.task import Task
 from vp_jax.errors import UserError
 
 _OWN_DATA = {
@@ -23,31 +23,43 @@ def read(
     *,
     download: bool = True,
     test_fraction: float = 0.2,
+    splits: str = "official",
 ) -> Source:
-    """Opens a task's dataset; `tfds_source`, `npz_source` and `folder_source` say how.
+    """Opens a task's dataset; `tfds_source`, `npz_source`, `folder_source`, `coop_source` say how.
 
     Args:
       task: what to read.
       data_dir: for tfds the folder of all prepared datasets, for an `.npz` file the file or its
-        folder, for a folder of images the folder or an archive of it. By default
-        `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`; the user's own data have no default.
+        folder, for a folder of images the folder, an archive of it or a CSV, for CoOp's splits the
+        folder of CoOp's datasets. By default `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`; the
+        user's own data have no default.
       download: whether a missing dataset of tfds may be downloaded.
       test_fraction: the share of a folder of images that becomes the test split, in (0, 1), if the
         folder has none of its own.
+      splits: `"official"`, or `"coop"` for CoOp's split files; their classes have names of their
+        own, so whoever wants those takes `tasks.with_splits(task, splits)` for the task.
 
     Raises:
       UserError: the dataset is missing, with what to do about it; or it cannot be read, or has not
-        what the task needs.
+        what the task needs; or the splits are unknown, or are none of the task.
     """
+    task = tasks.with_splits(task, splits)
     if not data_dir and task.format in _OWN_DATA and task.file is None:
         raise UserError(
             f"the task {task.name!r} is about your own data: name them with "
             f"--config.task.data_dir=PATH, {_OWN_DATA[task.format]}"
         )
-    root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-    root = root.expanduser().absolute()
+    root = default_root(data_dir)
     if task.format == "npz":
         return npz_source.read(task, root)
     if task.format == "folder":
         return folder_source.read(task, root, test_fraction)
+    if task.format == "coop":
+        return coop_source.read(task, root)
     return tfds_source.read(task, root, download=download)
+
+
+def default_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """Where datasets are looked for: `data_dir`, else `$TFDS_DATA_DIR`, else tfds's own folder."""
+    root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    return root.expanduser().absolute()

@@ -1,151 +1,89 @@
-"""The downstream tasks: which dataset, which splits, which class names."""
+"""The registered downstream tasks, by name, and the two ways of splitting them."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from vp_jax import errors
+from vp_jax.data.task import Coop, Task
+from vp_jax.data.task_tables import further, own, paper, wilds
 
-FORMATS = ("tfds", "npz", "folder")
+__all__ = ["ALIASES", "SPLITS", "Coop", "Task", "get", "names", "with_splits"]
 
+SPLITS = ("official", "coop")
+"""The dataset's own splits with our validation examples held out, or those of CoOp's files."""
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A classification dataset and how it is used. Make your own, or change one with `replace`.
+ALIASES = {
+    "svhn_cropped": "svhn",
+    "oxford_flowers102": "flowers102",
+    "oxford_iiit_pet": "oxford_pets",
+}
+"""The names in tfds of some tasks, under which `get` knows them too."""
 
-    Attributes:
-      name: what the user calls it.
-      tfds_name: of format tfds: its name in TensorFlow Datasets, `name`, `name/config` or
-        `name/config:1.2.3`.
-      train: of format tfds: split string of the pool that validation examples are held out of.
-      test: of format tfds: split string of the final test, which nothing else may look at.
-      class_names: one name a label, in the order of the labels; None takes those of the dataset.
-      metric: what is reported.
-      image_key: of format tfds: the feature that holds the image.
-      label_key: of format tfds: the feature that holds the label.
-      licence: of the images, in short.
-      notes: what a reader of the results should know.
-      generated: the package makes the dataset itself, without a network.
-      format: `"tfds"`, `"npz"` (one file of arrays) or `"folder"` (one folder a class).
-      file: of format npz: the file's name; None if it is the user's own and has any name.
-
-    Raises:
-      UserError: the format is unknown, or is tfds and has no `tfds_name`.
-    """
-
-    name: str
-    tfds_name: str | None = None
-    train: str = "train"
-    test: str = "test"
-    class_names: tuple[str, ...] | None = None
-    metric: str = "accuracy"
-    image_key: str = "image"
-    label_key: str = "label"
-    licence: str = ""
-    notes: str = ""
-    generated: bool = False
-    format: str = "tfds"
-    file: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise errors.unknown(f"format of the task {self.name!r}:", self.format, FORMATS)
-        if self.format == "tfds" and not self.tfds_name:
-            raise errors.UserError(
-                f"the task {self.name!r} has no tfds_name; give its name in TensorFlow Datasets, "
-                'or the format of your own data, "npz" or "folder"'
-            )
-
-
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-# Only datasets with a test split of their own, but for the user's data. Where the dataset has a
-# validation split too, it joins the training pool: every task then holds out its validation
-# examples by the same seeded rule, and none has more labelled data for model selection than
-# another.
-_TASKS = (
-    Task(
-        name="digits",
-        tfds_name="vp_digits",
-        class_names=DIGIT_WORDS,
-        licence="CC BY 4.0",
-        notes="scikit-learn's 1,797 handwritten digits, 8 x 8 grey: 1,297 for training, 500 test",
-        generated=True,
-    ),
-    Task(
-        name="cifar100",
-        tfds_name="cifar100",
-        licence="none stated",
-        notes="50,000 and 10,000 images of 32 x 32, 100 fine classes",
-    ),
-    Task(
-        name="cifar10",
-        tfds_name="cifar10",
-        licence="none stated",
-        notes="50,000 and 10,000 images of 32 x 32, 10 classes",
-    ),
-    Task(
-        name="svhn_cropped",
-        tfds_name="svhn_cropped",
-        class_names=tuple("0123456789"),
-        licence="non-commercial use only",
-        notes="73,257 and 26,032 house-number digits of 32 x 32; the split `extra` is not used",
-    ),
-    Task(
-        name="dtd",
-        tfds_name="dtd",
-        train="train+validation",
-        licence="research use",
-        notes="textures, 47 classes, the first of the ten official partitions: 3,760 and 1,880",
-    ),
-    Task(
-        name="oxford_flowers102",
-        tfds_name="oxford_flowers102",
-        train="train+validation",
-        licence="none stated",
-        notes="102 kinds of flowers, the official splits: 2,040 and 6,149",
-    ),
-    Task(
-        name="oxford_iiit_pet",
-        tfds_name="oxford_iiit_pet",
-        licence="CC BY-SA 4.0",
-        notes="37 breeds of cats and dogs: 3,680 and 3,669",
-    ),
-    Task(
-        name="usps",
-        format="npz",
-        file="usps.npz",
-        class_names=DIGIT_WORDS,
-        licence="none stated",
-        notes="handwritten digits from envelopes, 16 x 16 grey: 7,291 and 2,007",
-    ),
-    Task(
-        name="npz",
-        format="npz",
-        licence="yours",
-        notes="any .npz file of arrays: train_data, train_target, test_data, test_target",
-    ),
-    Task(
-        name="folder",
-        format="folder",
-        licence="yours",
-        notes="any folder or archive of images, one folder a class",
-    ),
-)
-_BY_NAME = {task.name: task for task in _TASKS}
+_CORRUPTED = "cifar10_corrupted"
+_BY_NAME = {task.name: task for task in (*own.TASKS, *paper.TASKS, *wilds.TASKS, *further.TASKS)}
 
 
 def names() -> tuple[str, ...]:
-    """The names `get` knows."""
+    """The names of all tasks; `get` also knows `ALIASES` and the corruptions of CIFAR-10."""
     return tuple(_BY_NAME)
 
 
 def get(name: str) -> Task:
-    """The task of that name.
+    """The task of that name, which may be an alias, or `cifar10_corrupted/CORRUPTION_SEVERITY`.
 
     Raises:
       UserError: there is none; the message has the nearest names.
     """
+    base, _, corruption = name.partition("/")
+    if base == _CORRUPTED and corruption:
+        return _corrupted(corruption)
+    name = ALIASES.get(name, name)
     if name not in _BY_NAME:
         raise errors.unknown("task", name, names())
     return _BY_NAME[name]
+
+
+def with_splits(task: Task, splits: str) -> Task:
+    """The task under a split convention.
+
+    Under `"coop"` it has the format `"coop"`, CoOp's classes, with the names in the split file, its
+    validation split, and accuracy as its metric, which is what numbers in these splits are.
+
+    Args:
+      task: any task.
+      splits: one of `SPLITS`.
+
+    Raises:
+      UserError: the convention is unknown, or CoOp has no split file for the task.
+    """
+    if splits not in SPLITS:
+        raise errors.unknown("split convention (config.task.splits):", splits, SPLITS)
+    if splits == "official" or task.format == "coop":
+        return task
+    if task.coop is None:
+        having = ", ".join(name for name, other in _BY_NAME.items() if other.coop)
+        raise errors.UserError(
+            f"the task {task.name!r} is not among those that CoOp has published splits of, which "
+            f"are: {having}. Leave out --config.task.splits=coop"
+        )
+    return dataclasses.replace(
+        task,
+        format="coop",
+        class_names=None,
+        num_classes=task.coop.num_classes,
+        metric="accuracy",
+        sizes=dict(zip(("train", "val", "test"), task.coop.sizes, strict=True)),
+        convention="CoOp's published split file (Zhou et al. 2022, arXiv 2109.01134)",
+    )
+
+
+def _corrupted(corruption: str) -> Task:
+    """cifar10_corrupted with another corruption and severity."""
+    valid = [
+        f"{_CORRUPTED}/{c}_{severity}" for c in further.CORRUPTIONS for severity in range(1, 6)
+    ]
+    name = f"{_CORRUPTED}/{corruption}"
+    if name not in valid:
+        raise errors.unknown("task", name, valid)
+    return dataclasses.replace(_BY_NAME[_CORRUPTED], name=name, tfds_name=name)

@@ -4,52 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vp_jax.data import download as download_lib
-from vp_jax.data.builders.prepare import prepare
-from vp_jax.data.download import brief, command, has_tensorflow, missing
+from vp_jax.data.download import brief, command, has_tensorflow, is_ours, missing
 from vp_jax.data.examples import Example, Examples, Source
-from vp_jax.data.tasks import Task
+from vp_jax.data.task import Task
 from vp_jax.errors import UserError
 
-_NAME_KEYS = ("file_name", "filename", "image/filename", "id", "index")
+_NAME_KEYS = ("file_name", "filename", "image/filename", "image/file_name", "id", "index", "name")
 
 
-def read(task: Task, root: pathlib.Path, *, download: bool = True) -> Source:
+def read(
+    task: Task,
+    root: pathlib.Path,
+    *,
+    download: bool = True,
+    manual_dir: pathlib.Path | None = None,
+) -> Source:
     """Opens a task's dataset, and prepares it first if that is possible.
 
     The newest version under `root/name[/config]` is read as it lies there; the code that prepared
     it is not needed. A dataset in tfds's array_record format is read without TensorFlow, one in
-    tfrecord format with it. A missing dataset is generated if the package can do that, and
-    otherwise downloaded and prepared if TensorFlow is installed.
+    tfrecord format with it. A missing dataset is generated if the package can do that, made of the
+    files in `manual_dir` if our own builder does it, and otherwise downloaded and prepared if
+    TensorFlow is installed.
+
+    A task of which `train` is None has an empty training split.
 
     Args:
       task: what to read.
       root: the folder of all prepared datasets.
-      download: whether a missing dataset may be downloaded.
+      download: whether a missing dataset may be downloaded, or made of files.
+      manual_dir: where files lie that a person has fetched, by default
+        `download.manual_folder(root)`.
 
     Raises:
       UserError: the dataset is missing, with the command that prepares it; or it cannot be read,
         or has not the splits and features that the task names.
     """
-    directory = find_prepared(task.tfds_name, root)
-    if directory is None:
-        if task.generated:
-            prepare(task.tfds_name, root)
-        elif download and has_tensorflow():
-            download_lib.download(task, root)
-        else:
-            raise missing(task, root, "is not prepared")
-        directory = find_prepared(task.tfds_name, root)
-        if directory is None:
-            raise missing(task, root, "was prepared but is not there")
-    return _open(task, root, directory)
+    folders = {name: _prepared(task, name, root, download, manual_dir) for name in task.tfds_names}
+    return _open(task, root, folders)
 
 
 def find_prepared(tfds_name: str, root: pathlib.Path) -> pathlib.Path | None:
@@ -65,48 +66,124 @@ def find_prepared(tfds_name: str, root: pathlib.Path) -> pathlib.Path | None:
     return max(found, key=lambda f: tuple(map(int, f.name.split("."))), default=None)
 
 
-def _open(task: Task, root: pathlib.Path, directory: pathlib.Path) -> Source:
+def _prepared(
+    task: Task, name: str, root: pathlib.Path, download: bool, manual_dir: pathlib.Path | None
+) -> pathlib.Path:
+    """The folder of the dataset `name`, which is prepared if it is not there."""
+    folder = find_prepared(name, root)
+    if folder is None:
+        if not task.generated and not (download and (is_ours(name) or has_tensorflow())):
+            raise missing(task, root, "is not prepared", name, manual_dir)
+        download_lib.download(task, root, name, manual_dir)
+        folder = find_prepared(name, root)
+        if folder is None:
+            raise missing(task, root, "was prepared but is not there", name, manual_dir)
+    return folder
+
+
+def _open(task: Task, root: pathlib.Path, folders: Mapping[str, pathlib.Path]) -> Source:
+    builders = {name: _builder(task, folder) for name, folder in folders.items()}
+    folder, builder = folders[task.tfds_name], builders[task.tfds_name]
+    for name in folders:
+        _check_features(task, folders[name], builders[name].info.features)
+
+    def examples(split: str, name: str = task.tfds_name) -> Examples:
+        records = _records(task, root, builders[name], split)
+        features = builders[name].info.features
+        key = next((k for k in _NAME_KEYS if k in features and features[k].shape == ()), None)
+        get = functools.partial(_example, records, task, split, key, folders[name])
+        return Examples(split, len(records), get, shape=_shape(features[task.image_key]))
+
+    train = Examples("train", 0, _no_example)
+    if task.train is not None:
+        train = examples(task.train, task.train_tfds_name or task.tfds_name)
+    num_classes, class_names = _classes(task, builder.info.features)
+    return Source(
+        folder,
+        num_classes,
+        class_names,
+        train,
+        examples(task.test),
+        val=None if task.val is None else examples(task.val),
+        extra={split: examples(split) for split in task.extra},
+        group_names=_group_names(task, builder.info.features),
+        fingerprint=_fingerprint(task, folders),
+    )
+
+
+def _builder(task: Task, folder: pathlib.Path) -> Any:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(directory)
-        features = dict(builder.info.features)
+        builder = tfds.builder_from_directory(folder)
+        dict(builder.info.features)
     except Exception as e:
-        raise UserError(
-            f"the dataset {task.name!r} in {directory} cannot be read: {brief(e)}"
-        ) from e
+        raise UserError(f"the dataset {task.name!r} in {folder} cannot be read: {brief(e)}") from e
+    return builder
 
-    for key in (task.image_key, task.label_key):
+
+def _check_features(task: Task, folder: pathlib.Path, features: Mapping[str, Any]) -> None:
+    import tensorflow_datasets as tfds
+
+    keys = (task.image_key, task.label_key, *([task.group_key] if task.group_key else []))
+    for key in keys:
         if key not in features:
             raise UserError(
-                f"the dataset {task.name!r} in {directory} has no feature {key!r}; "
+                f"the dataset {task.name!r} in {folder} has no feature {key!r}; "
                 f"it has: {', '.join(sorted(features))}"
             )
     if not isinstance(features[task.image_key], tfds.features.Image):
         raise UserError(
-            f"the feature {task.image_key!r} of {task.name!r} in {directory} is not an image: "
+            f"the feature {task.image_key!r} of {task.name!r} in {folder} is not an image: "
             f"{features[task.image_key]}"
         )
-    label = features[task.label_key]
-    if label.shape != () or not np.issubdtype(label.np_dtype, np.integer):
-        raise UserError(
-            f"the feature {task.label_key!r} of {task.name!r} in {directory} is not one integer: "
-            f"{label}"
-        )
+    for key in keys[1:]:
+        feature = features[key]
+        if key == task.label_key and task.label_of is not None:
+            continue
+        if feature.shape != () or not np.issubdtype(feature.np_dtype, np.integer):
+            raise UserError(
+                f"the feature {key!r} of {task.name!r} in {folder} is not one integer: {feature}"
+            )
 
-    num_classes, class_names = None, None
-    if isinstance(label, tfds.features.ClassLabel):
-        num_classes = label.num_classes
-        if label.names != [str(i) for i in range(num_classes or 0)]:
-            class_names = tuple(label.names)
-    key = next((k for k in _NAME_KEYS if k in features and features[k].shape == ()), None)
 
-    def examples(split: str) -> Examples:
-        records = _records(task, root, builder, split)
-        get = functools.partial(_example, records, task, split, key, directory)
-        return Examples(split, len(records), get)
+def _classes(task: Task, features: Mapping[str, Any]) -> tuple[int | None, tuple[str, ...] | None]:
+    """How many classes the dataset has, and their names, as far as it says."""
+    if task.label_of is not None:
+        return task.num_classes, None
+    num_classes = getattr(features[task.label_key], "num_classes", None)
+    names = tuple(getattr(features[task.label_key], "names", None) or ())
+    is_named = names != tuple(str(i) for i in range(num_classes or 0))
+    return num_classes, names if is_named else None
 
-    return Source(directory, num_classes, class_names, examples(task.train), examples(task.test))
+
+def _group_names(task: Task, features: Mapping[str, Any]) -> tuple[str, ...]:
+    if task.group_key is None:
+        return ()
+    return tuple(getattr(features[task.group_key], "names", None) or ())
+
+
+def _shape(image: Any) -> tuple[int, int, int] | None:
+    """The size of every image, if the feature declares one; they are decoded as RGB."""
+    height, width = image.shape[:2]
+    return None if height is None or width is None else (height, width, 3)
+
+
+def _fingerprint(task: Task, folders: Mapping[str, pathlib.Path]) -> str:
+    """Of the datasets' versions and shards, and of what the task takes of them."""
+    digest = hashlib.sha256()
+    for name, folder in folders.items():
+        digest.update(f"{name}:{folder.name}\n".encode())
+        digest.update((folder / "dataset_info.json").read_bytes())
+    taken = (task.train, task.val, task.test, *task.extra)
+    keys = (task.image_key, task.label_key, task.group_key)
+    label_of = getattr(task.label_of, "__qualname__", None)
+    digest.update(repr((taken, keys, label_of)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _no_example(index: int) -> Example:
+    raise IndexError(index)
 
 
 def _example(
@@ -120,8 +197,12 @@ def _example(
     try:
         record = records[index]
         encoded = record[task.image_key]
-        label = int(record[task.label_key])
+        label = record[task.label_key]
+        label = int(label if task.label_of is None else task.label_of(label))
+        group = 0 if task.group_key is None else int(record[task.group_key])
         name = None if key is None else record[key]
+    except MemoryError:
+        raise
     except Exception as e:  # A record cut short may also read as one that holds nothing.
         raise UserError(
             f"{split} example {index} of {task.name!r} cannot be read ({brief(e)}): "
@@ -129,7 +210,7 @@ def _example(
         ) from e
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")
-    return Example(encoded, label, None if name is None else str(name))
+    return Example(encoded, label, None if name is None else str(name), group)
 
 
 def _records(task: Task, root: pathlib.Path, builder: Any, split: str) -> Sequence[Any]:
