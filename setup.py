@@ -20,12 +20,14 @@ setuptools.setup(
     package_data={
         "vp_jax": ["py.typed"],
         "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"],
+        "vp_jax.data": ["task_class_names/*"],
     },
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8",
         "flax>=0.12",
         "ftfy>=6.2",
+        "grain>=0.2.12",
         "huggingface_hub>=1.0",
         "importlib_resources>=6.0",  # tensorflow-datasets 4.9.10 needs it and does not say so
         "jax>=0.10",

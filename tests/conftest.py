@@ -10,10 +10,12 @@ import tempfile
 import pytest
 
 _COMPILED = tempfile.TemporaryDirectory(prefix="compiled")  # many tests run the same programs
+_CACHE = tempfile.TemporaryDirectory(prefix="cache")
 os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "HF_HUB_OFFLINE": "1",
     "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
+    "VP_JAX_CACHE": _CACHE.name,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from vp_jax import user_cache
+from vp_jax.compilation_cache import keep_compiled_programs
 from vp_jax.errors import UserError, unknown
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.interrupts import INTERRUPTS, Interrupted
@@ -24,6 +26,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake."""
     INTERRUPTS.install()
     keep_freed_memory()
+    keep_compiled_programs(user_cache.folder() / "programs")
     try:
         main(sys.argv)
     except UserError as error:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl import logging
 
-from vp_jax.data import tasks
+from vp_jax.data import arrays, tasks
 from vp_jax.data.arrays import load_task
 from vp_jax.data.preprocess import ResizeRule, preprocess_one
 from vp_jax.data.tasks import Task
@@ -42,7 +42,7 @@ def cifar(tmp_path_factory):
 
 def test_a_registered_task_from_a_local_copy(cifar):
     data = load(cifar, "cifar100", val_fraction=0.25)
-    assert data.task == tasks.get("cifar100") and data.class_names[99] == "class_99"
+    assert data.task == tasks.get("cifar100") and data.class_names[99] == "worm"
     assert data.skipped == 0
     images, _ = fake_tfds.random_split(400, 100)
     np.testing.assert_array_equal(np.bincount(data.val.labels), np.ones(100))
@@ -155,7 +155,12 @@ def damaged(tmp_path_factory):
     return path
 
 
-def test_corrupt_images_are_named(damaged):
+def test_corrupt_images_are_named(damaged, monkeypatch):
+    with pytest.raises(UserError) as e:
+        load(damaged, class_names=("a", "b"))
+    every = [f"train example {i} (train/{i:05}.png): " for i in (0, *range(10, 21))]
+    assert all(line in str(e.value) for line in (*every, "test example 3 (test/00003.png): "))
+    monkeypatch.setattr(arrays, "MAX_NAMED", 10)
     with pytest.raises(UserError) as e:
         load(damaged, class_names=("a", "b"))
     message = str(e.value)

@@ -1,22 +1,28 @@
 """Tasks: their datasets, splits, preprocessing and batches. Imports neither tfds nor PIL."""
 
 from vp_jax.data import tasks
-from vp_jax.data.arrays import Split, TaskData, load_task
+from vp_jax.data.arrays import load_task
 from vp_jax.data.augment import make_augment
-from vp_jax.data.batches import eval_batches, steps_per_epoch, train_indices
+from vp_jax.data.batches import eval_batches, eval_indices, steps_per_epoch, train_indices
+from vp_jax.data.cache import default_folder as cache_folder
 from vp_jax.data.examples import Example, Examples, Source
+from vp_jax.data.pipelines import PIPELINES
 from vp_jax.data.source import read
+from vp_jax.data.split import Split, TaskData
 from vp_jax.data.splits import stratified_holdout
 from vp_jax.data.tasks import Task
 
 __all__ = [
+    "PIPELINES",
     "Example",
     "Examples",
     "Source",
     "Split",
     "Task",
     "TaskData",
+    "cache_folder",
     "eval_batches",
+    "eval_indices",
     "load_task",
     "make_augment",
     "read",

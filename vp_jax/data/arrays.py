@@ -1,58 +1,44 @@
-"""A whole task in memory: decoded train, val and test splits."""
+"""From a task's name to its splits: decoded in memory, on local disk, or when asked for."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
+import pathlib
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
+from vp_jax.data import cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
-from vp_jax.data import tasks
-from vp_jax.data.decode import decode_image
-from vp_jax.data.examples import Examples
-from vp_jax.data.preprocess import ResizeRule, preprocess_one
+from vp_jax.data.decoding import (
+    Decoder,
+    Index,
+    MixedSizes,
+    decode_all,
+    native_shape,
+    read_index,
+)
+from vp_jax.data.examples import Source
+from vp_jax.data.images import DecodedImages, Images
+from vp_jax.data.preprocess import ResizeRule
+from vp_jax.data.shots import few_shot
 from vp_jax.data.source import read
+from vp_jax.data.split import Split, TaskData
 from vp_jax.data.splits import stratified_holdout
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, unknown
 
-MAX_NAMED = 10
+MAX_NAMED = 100
+"""Corrupt images that are named in a message."""
 
+WORTH_CACHING = 1000
+"""Image files from which on decoded images are kept on disk, also for the devices' memory."""
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """A split in memory: images uint8 `[N, h, w, 3]` and labels int32 `[N]`."""
-
-    name: str
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TaskData:
-    """A task's three splits.
-
-    Attributes:
-      task: where they are from.
-      class_names: one name a label.
-      train: what is trained on.
-      val: held out of the training examples, for choosing a model.
-      test: evaluated once, at the end; the same for every seed.
-      skipped: how many corrupt images were left out.
-    """
-
-    task: tasks.Task
-    class_names: tuple[str, ...]
-    train: Split
-    val: Split
-    test: Split
-    skipped: int = 0
+VAL_SHOTS = 4
+"""Validation examples a class at most where training examples are few, as in CoOp's code (Zhou et
+al. 2022, arXiv 2109.01134)."""
 
 
 def load_task(
@@ -62,129 +48,209 @@ def load_task(
     val_fraction: float = 0.1,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
+    splits: str = "official",
+    shots: int = 0,
     class_names: Sequence[str] | str | os.PathLike[str] | None = None,
     test_fraction: float = 0.2,
     skip_corrupt: bool = False,
     download: bool = True,
     progress: bool = True,
+    pipeline: str = "resident",
+    resident_limit: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> TaskData:
-    """Reads and decodes a task.
+    """Reads a task.
 
     If all images of all splits have one size with no more pixels than the model's input, they keep
-    it (the resize is then part of the compiled step). Otherwise each is resized here.
+    it (the resize is then part of the compiled step). Otherwise each is resized on the host. Which
+    pixels the model sees does not depend on the pipeline.
 
     Args:
       task: a task, or the name of a registered one.
       resize: how images become `[S, S, 3]`.
-      val_fraction: the share of the training examples to hold out for validation.
+      val_fraction: the share of the training examples to hold out for validation, where the
+        dataset has no validation split that is used as such.
       seed: which of them; the test split does not depend on it.
       data_dir: the folder of all prepared datasets, or the user's own data: see `source.read`.
+      splits: `"official"`, or `"coop"` for the published splits of CoOp.
+      shots: training examples a class, the same ones and more for a larger number; 0 for all.
+        Validation examples are then at most `VAL_SHOTS` a class.
       class_names: other class names: a sequence, or the path of a text file with one a line.
       test_fraction: the share of a folder of images that becomes the test split, in (0, 1), if the
         folder has none of its own.
       skip_corrupt: leave out images that cannot be decoded, with a warning, instead of stopping.
       download: whether a missing dataset may be downloaded.
-      progress: show a progress bar when it takes more than a second.
+      progress: show a progress bar when it takes more than a second, and say which pipeline is
+        taken.
+      pipeline: `"resident"` (in memory, meant for the devices), `"cached"` (decoded on local
+        disk), `"stream"` (decoded when asked for), or `"auto"`, the first of these that fits.
+      resident_limit: bytes of images that `"auto"` may leave to the devices.
+      cache_dir: where decoded images are kept; None is for `"cached"` and `"auto"`
+        `cache.default_folder()`, and keeps nothing otherwise.
 
     Raises:
-      UserError: the dataset is missing or unfit, images are corrupt (all splits are read before
-        it is raised), labels are out of range, a split is empty, or an argument is out of range.
+      UserError: the dataset is missing or unfit, images are corrupt (all of them are named; where
+        they are decoded when asked for, this is noticed only then), labels are out of range, a
+        split is empty, the disk is full, or an argument is out of range.
     """
     if isinstance(task, str):
         task = tasks.get(task)
-    stratified_holdout(np.zeros(0, np.int32), val_fraction, seed)  # Refuses before the long work.
+    # Bad arguments are refused before the long work.
+    stratified_holdout(np.zeros(0, np.int32), val_fraction, seed)
+    if pipeline not in ("auto", *pipelines.PIPELINES):
+        raise unknown("pipeline", pipeline, ("auto", *pipelines.PIPELINES))
+    if shots < 0:
+        raise UserError(f"shots is {shots}; it must be at least 0, which stands for all examples")
+    task = tasks.with_splits(task, splits)
     source = read(task, data_dir, download=download, test_fraction=test_fraction)
+    # A folder's test split depends on it, and with it the order in which images are cached.
+    source = dataclasses.replace(source, fingerprint=f"{source.fingerprint} {test_fraction}")
     names = class_names_lib.resolve(task, source, class_names)
+    if cache_dir is None and pipeline in ("auto", "cached"):
+        cache_dir = cache.default_folder()
+    folder = None if cache_dir is None else pathlib.Path(cache_dir).expanduser().absolute()
 
-    images, labels, corrupt = _decode((source.train, source.test), resize, progress)
-    if corrupt:
-        _report_corrupt(task, corrupt, skip_corrupt)
-    for examples, split_labels in zip((source.train, source.test), labels, strict=True):
-        _check_labels(task, examples.split, split_labels, len(names))
+    images, index, pipeline = _images(
+        task, source, resize, pipeline, resident_limit, folder, skip_corrupt, progress
+    )
+    if index.corrupt:
+        _report_corrupt(task, index.corrupt, skip_corrupt)
 
-    labels = [split_labels.astype(np.int32) for split_labels in labels]
-    train, val = stratified_holdout(labels[0], val_fraction, seed)
+    rows = _rows(source, index)
+    for name, examples in source.splits.items():
+        if name != "train" or task.train is not None:
+            _check_labels(task, examples.split, index.labels[rows[name]], len(names))
+    if "val" not in rows:
+        train, val = stratified_holdout(index.labels[rows["train"]], val_fraction, seed)
+        rows["train"], rows["val"] = rows["train"][train], rows["train"][val]
+    if shots:
+        for name, count in (("train", shots), ("val", min(shots, VAL_SHOTS))):
+            rows[name] = rows[name][few_shot(index.labels[rows[name]], count, seed)]
+
+    has_groups = bool(source.group_names) or bool(index.groups.any())
+
+    groups = index.groups.astype(np.int32) if has_groups else None
+    everything = Split("", images, index.labels.astype(np.int32), groups)
+
+    def split(name: str) -> Split:
+        return dataclasses.replace(everything.take(rows[name]), name=name)
+
     return TaskData(
-        task,
-        names,
-        Split("train", images[0][train], labels[0][train]),
-        Split("val", images[0][val], labels[0][val]),
-        Split("test", images[1].copy(), labels[1]),  # A view would keep all of them in memory.
-        len(corrupt),
+        task=task,
+        class_names=names,
+        train=split("train"),
+        val=split("val"),
+        test=split("test"),
+        skipped=len(index.corrupt),
+        extra={name: split(name) for name in source.extra},
+        group_names=source.group_names,
+        pipeline=pipeline,
     )
 
 
-def _decode(
-    splits: Sequence[Examples], resize: ResizeRule, progress: bool
-) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
-    """Images and labels a split, and the descriptions of what could not be decoded.
+def _images(
+    task: tasks.Task,
+    source: Source,
+    resize: ResizeRule,
+    setting: str,
+    resident_limit: int | None,
+    folder: pathlib.Path | None,
+    skip_corrupt: bool,
+    progress: bool,
+) -> tuple[Images, Index, str]:
+    """The images of all splits one after the other, what is known of them, and the pipeline."""
+    splits = tuple(source.splits.values())
+    decoder = Decoder(splits, resize, source.upright, native_shape(splits, resize, source.upright))
+    count, *shape = decoder.shape
+    needed = int(np.prod(decoder.shape))
+    place = found = None
+    if folder is not None:
+        place = cache.entry(folder, task.name, source.path, decoder, "images")
+        found = cache.find(place, source.fingerprint)
+    choice = pipelines.choose(
+        setting, needed, resident_limit, folder or pathlib.Path(), found is not None
+    )
+    if progress:
+        print(pipelines.sentence(choice, count, tuple(shape), needed), file=sys.stderr)
 
-    All images go into one array. It is made for images of the first one's size; the first that has
-    another size, or too many pixels, makes this and everything before and after it model-sized.
+    if choice.pipeline == "stream":
+        return *_stream(task, source, decoder, folder, skip_corrupt, progress), choice.pipeline
+    is_worth = count >= WORTH_CACHING and isinstance(_first(splits), bytes)
+    if place is not None and (choice.pipeline == "cached" or is_worth or found):
+        index = found or _build(place, source.fingerprint, decoder, progress)
+        return cache.images(place), index, choice.pipeline
+    return *_decode(decoder, progress), choice.pipeline
+
+
+def _first(splits: Sequence) -> bytes | np.ndarray | None:
+    """The first image that can be read, decoded or not."""
+    for examples in splits:
+        for i in range(len(examples)):
+            try:
+                return examples[i].image
+            except UserError:
+                continue
+    return None
+
+
+def _decode(decoder: Decoder, progress: bool) -> tuple[np.ndarray, Index]:
+    images = np.zeros(decoder.shape, np.uint8)
+    try:
+        return images, decode_all(decoder, images, progress)
+    except MixedSizes:
+        return _decode(decoder._replace(native=None), progress)
+
+
+def _build(place: pathlib.Path, fingerprint: str, decoder: Decoder, progress: bool) -> Index:
+    try:
+        return cache.build(
+            place,
+            fingerprint,
+            decoder.shape,
+            lambda images, release: decode_all(decoder, images, progress, release),
+        )
+    except MixedSizes:
+        return _build(place, fingerprint, decoder._replace(native=None), progress)
+
+
+def _stream(
+    task: tasks.Task,
+    source: Source,
+    decoder: Decoder,
+    folder: pathlib.Path | None,
+    check: bool,
+    progress: bool,
+) -> tuple[Images, Index]:
+    """Images that are decoded when asked for; with `check` each is decoded once beforehand.
+
+    What a pass over the dataset finds is kept, since it would take long to find it again.
     """
-    import tqdm
-
-    size = resize.image_size
-    total = sum(map(len, splits))
-    images: np.ndarray | None = None
-    native = True
-    labels: list[list[int]] = [[] for _ in splits]
-    corrupt: list[str] = []
-    count = 0
-    bar = tqdm.tqdm(
-        total=total, desc="decoding", unit=" images", delay=1, disable=not progress, leave=False
-    )
-    with bar:
-        for examples, split_labels in zip(splits, labels, strict=True):
-            for index in range(len(examples)):
-                bar.update()
-                example = examples[index]
-                try:
-                    image = _decoded(example.image)
-                except Exception as e:  # Decoders raise a dozen types for damaged files.
-                    corrupt.append(_describe(examples.split, index, example.key, e))
-                    continue
-                if native and not _fits(image, images, size):
-                    native = False
-                    resized = np.empty((total, size, size, 3), np.uint8)
-                    for i in range(count):
-                        resized[i] = preprocess_one(images[i], resize)
-                    images = resized
-                if not native:
-                    image = preprocess_one(image, resize)
-                if images is None:
-                    images = np.empty((total, *image.shape), np.uint8)
-                images[count] = image
-                split_labels.append(example.label)
-                count += 1
-    if images is None:
-        images = np.empty((0, size, size, 3), np.uint8)
-    ends = np.cumsum([len(split_labels) for split_labels in labels])
-    return (
-        np.split(images[:count], ends[:-1]),
-        [np.array(split_labels, np.int64) for split_labels in labels],
-        corrupt,
-    )
+    declared = {examples.shape for examples in decoder.splits} == {decoder.native}
+    if not declared:  # Only the first image has been looked at; others may have other sizes.
+        decoder = decoder._replace(native=None)
+    known = all(examples.labels is not None for examples in decoder.splits)
+    if folder is None or (known and not check):
+        index = read_index(decoder, check, progress)
+    else:
+        what = "checked" if check else "index"
+        place = cache.entry(folder, task.name, source.path, decoder, what)
+        index = cache.find(place, source.fingerprint) or cache.build(
+            place, source.fingerprint, None, lambda *_: read_index(decoder, check, progress)
+        )
+    return DecodedImages(decoder, decoder.shape), index
 
 
-def _decoded(image: bytes | np.ndarray) -> np.ndarray:
-    return image if isinstance(image, np.ndarray) else decode_image(image)
+def _rows(source: Source, index: Index) -> dict[str, np.ndarray]:
+    """The good examples of each split, as positions among all."""
+    rows, start = {}, 0
+    for name, examples in source.splits.items():
+        stop = start + len(examples)
+        rows[name] = start + np.flatnonzero(index.good[start:stop])
+        start = stop
+    return rows
 
 
-def _fits(image: np.ndarray, images: np.ndarray | None, size: int) -> bool:
-    """Whether an image may keep its size beside those before it."""
-    if image.shape[0] * image.shape[1] > size**2:
-        return False
-    return images is None or image.shape == images.shape[1:]
-
-
-def _describe(split: str, index: int, key: str | None, error: Exception) -> str:
-    named = "" if key is None else f" ({key})"
-    reason = re.sub(r" <[^>]*>", "", str(error))  # Pillow names the buffer's address.
-    return f"{split} example {index}{named}: {type(error).__name__}: {reason}"
-
-
-def _report_corrupt(task: tasks.Task, corrupt: list[str], skip: bool) -> None:
+def _report_corrupt(task: tasks.Task, corrupt: Sequence[str], skip: bool) -> None:
     lines = [f"    {line}" for line in corrupt[:MAX_NAMED]]
     if len(corrupt) > MAX_NAMED:
         lines.append(f"    and {len(corrupt) - MAX_NAMED} more")

@@ -51,18 +51,32 @@ def train_indices(
     return _pad(_epoch_order(count, seed, epoch)[start : start + batch_size], batch_size)
 
 
+def eval_indices(number: int, count: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The examples of one batch of a split in order.
+
+    Args:
+      number: which batch, from 0 up to `steps_per_epoch(count, batch_size)`.
+      count: how many examples there are.
+      batch_size: B.
+
+    Returns:
+      `(indices, mask)` as `train_indices` returns them; only the last may be partial.
+    """
+    start = number * batch_size
+    return _pad(np.arange(start, min(start + batch_size, count)), batch_size)
+
+
 def eval_batches(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All examples once, in order, in batches of one size.
 
     Yields:
-      `(indices, mask)` as `train_indices` returns them; only the last may be partial.
+      `(indices, mask)` of every batch, as `eval_indices` returns them.
 
     Raises:
       UserError: there are no examples, or the batch size is below 1.
     """
-    for position in range(steps_per_epoch(count, batch_size)):
-        start = position * batch_size
-        yield _pad(np.arange(start, min(start + batch_size, count)), batch_size)
+    for number in range(steps_per_epoch(count, batch_size)):
+        yield eval_indices(number, count, batch_size)
 
 
 @functools.lru_cache(maxsize=4)

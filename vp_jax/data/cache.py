@@ -1,0 +1,161 @@
+"""Decoded images on local disk, so that a second start of a task decodes nothing.
+
+An entry is a folder: `images.npy` (uint8 `[N, h, w, 3]`), `index.npz` (labels, domains, which
+images are good) and, written last, `about.json`. It is made under another name and moved into place
+when it is whole. An entry whose dataset has changed is replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from vp_jax import user_cache
+from vp_jax.data.decoding import Decoder, Index
+from vp_jax.data.images import MappedImages, release
+from vp_jax.errors import UserError
+
+FORMAT = 1
+"""Raised when decoding or the layout of an entry changes."""
+
+ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
+
+Fill = Callable[[np.ndarray, Callable[[], None]], Index]
+"""Writes all images into an array, calling its second argument now and then."""
+
+
+def default_folder() -> pathlib.Path:
+    """Of all entries, in the user's cache."""
+    return user_cache.folder() / "images"
+
+
+def entry(
+    folder: pathlib.Path, name: str, path: pathlib.Path, decoder: Decoder, what: str
+) -> pathlib.Path:
+    """Where the images of a dataset are cached.
+
+    Args:
+      folder: of all entries.
+      name: of the task.
+      path: of the dataset.
+      decoder: its splits and sizes are part of the entry's name.
+      what: `"images"`, or `"index"` for an entry without images.
+    """
+    splits = [(examples.split, len(examples)) for examples in decoder.splits]
+    identity = repr((str(path), splits, decoder.rule, decoder.upright, what))
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    return folder / f"{safe}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def find(place: pathlib.Path, fingerprint: str) -> Index | None:
+    """The index of an entry, or None where there is none, or it is of other data or damaged."""
+    try:
+        about = json.loads((place / ABOUT).read_text())
+        if (about["format"], about["fingerprint"]) != (FORMAT, fingerprint):
+            return None
+        with np.load(place / INDEX, allow_pickle=False) as file:
+            index = Index(file["labels"], file["groups"], file["good"], tuple(about["corrupt"]))
+        if about["images"] is not None:
+            images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
+            if list(images.shape) != about["images"] or images.dtype != np.uint8:
+                return None
+        return index
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def images(place: pathlib.Path) -> MappedImages:
+    """The images of an entry that `find` has found."""
+    return MappedImages(place / IMAGES)
+
+
+def build(
+    place: pathlib.Path, fingerprint: str, shape: tuple[int, ...] | None, fill: Fill
+) -> Index:
+    """Makes an entry, in place of one that is there.
+
+    Args:
+      place: of the entry.
+      fingerprint: of the dataset.
+      shape: of the images; None for an entry without images, whose `fill` gets None for an array.
+      fill: writes the images and returns the index.
+
+    Raises:
+      UserError: the folder cannot be written, or the disk has not enough space.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        staging = pathlib.Path(tempfile.mkdtemp(prefix=".incomplete-", dir=place.parent))
+    except OSError as e:
+        raise _unwritable(place.parent, e) from e
+    try:
+        array, forget = None, lambda: None
+        if shape is not None:
+            array = _create(staging / IMAGES, shape)
+            forget = lambda: release(array)  # noqa: E731
+        index = fill(array, forget)
+        if array is not None:
+            array.flush()
+        try:
+            _write_index(staging, index)
+            about = {
+                "format": FORMAT,
+                "fingerprint": fingerprint,
+                "images": None if shape is None else list(shape),
+                "corrupt": list(index.corrupt),
+            }
+            (staging / ABOUT).write_text(json.dumps(about))
+            if place.exists():
+                place.rename(staging.with_name(f"{staging.name}.old"))
+            staging.rename(place)
+        except OSError as e:
+            if find(place, fingerprint) is None:  # Another process may have been faster.
+                raise _unwritable(place.parent, e) from e
+        return index
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging.with_name(f"{staging.name}.old"), ignore_errors=True)
+
+
+def _create(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:
+    """A `.npy` file whose space is taken already: a full disk is an error now, no crash later."""
+    try:
+        array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as e:
+        raise _unwritable(path.parents[1], e, int(np.prod(shape))) from e
+    return array
+
+
+def _write_index(folder: pathlib.Path, index: Index) -> None:
+    arrays: Mapping[str, Any] = {
+        "labels": index.labels,
+        "groups": index.groups,
+        "good": index.good,
+    }
+    np.savez(folder / INDEX, **arrays)
+
+
+def _unwritable(folder: pathlib.Path, error: OSError, needed: int = 0) -> UserError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        size = f" {needed / 1e9:,.1f} GB are needed." if needed else ""
+        return UserError(
+            f"the disk is full: decoded images cannot be cached in {folder}.{size} Free some "
+            "space, name another folder with --config.task.cache_dir=DIR, or decode as the images "
+            "are needed with --config.task.pipeline=stream"
+        )
+    return UserError(
+        f"decoded images cannot be cached in {folder}: {error.strerror or error}. Name another "
+        "folder with --config.task.cache_dir=DIR, or decode as the images are needed with "
+        "--config.task.pipeline=stream"
+    )

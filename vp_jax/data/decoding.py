@@ -1,0 +1,240 @@
+"""Decodes all images of a dataset once, on every core, and takes note of those it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import NamedTuple
+
+import numpy as np
+
+from vp_jax.data.decode import decode_image
+from vp_jax.data.examples import Examples
+from vp_jax.data.host_preprocess import preprocess_one
+from vp_jax.data.resize_rule import ResizeRule
+from vp_jax.errors import UserError
+from vp_jax.progress_bar import progress_bar
+
+CHUNK = 32
+"""Images that a thread takes at a time."""
+
+Shape = tuple[int, int, int]
+
+
+class Index(NamedTuple):
+    """What is known of all examples of a dataset, split after split.
+
+    Attributes:
+      labels: int64 `[N]`.
+      groups: int64 `[N]`.
+      good: bool `[N]`, whether the image can be decoded, as far as it has been tried.
+      corrupt: what cannot be decoded, a line each, in order.
+    """
+
+    labels: np.ndarray
+    groups: np.ndarray
+    good: np.ndarray
+    corrupt: tuple[str, ...]
+
+
+class Decoder(NamedTuple):
+    """How images of a dataset become arrays of one size; may be sent to other processes.
+
+    Attributes:
+      splits: of the dataset, in order.
+      rule: how images become `[S, S, 3]`.
+      upright: whether photographs are turned as their EXIF orientation says.
+      native: the size that all images have and keep; None where they are resized.
+    """
+
+    splits: tuple[Examples, ...]
+    rule: ResizeRule
+    upright: bool
+    native: Shape | None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all images together, `(N, h, w, 3)`."""
+        side = self.rule.image_size
+        return (sum(map(len, self.splits)), *(self.native or (side, side, 3)))
+
+    def locate(self, row: int) -> tuple[Examples, int]:
+        """The split of an example and its index there."""
+        for examples in self.splits:
+            if row < len(examples):
+                return examples, row
+            row -= len(examples)
+        raise IndexError("there are not so many examples")
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """An image `[h, w, 3]` in the size of all.
+
+        Raises:
+          MixedSizes: images keep their size, and this one has another.
+        """
+        if self.native is None:
+            return preprocess_one(image, self.rule)
+        if image.shape != self.native:
+            raise MixedSizes
+        return image
+
+    def __call__(self, row: int) -> np.ndarray:
+        """One image, uint8 `[h, w, 3]`.
+
+        Raises:
+          UserError: it cannot be read or decoded; its name and the reason are in the message.
+        """
+        examples, index = self.locate(row)
+        example = examples[index]
+        try:
+            return self.fit(decoded(example.image, self.upright))
+        except Exception as e:
+            line = describe(examples.split, index, example.key, e)
+            raise UserError(
+                f"an image cannot be decoded: {line}\nReplace it, or leave out whatever is corrupt "
+                "with --config.task.skip_corrupt=True"
+            ) from e
+
+
+class MixedSizes(Exception):
+    """Images that were taken to have one size have several."""
+
+
+def decoded(image: bytes | np.ndarray, upright: bool) -> np.ndarray:
+    """The image of an example, uint8 `[h, w, 3]`."""
+    return image if isinstance(image, np.ndarray) else decode_image(image, upright=upright)
+
+
+def native_shape(splits: Sequence[Examples], rule: ResizeRule, upright: bool) -> Shape | None:
+    """The size that images may keep: one for all, with no more pixels than the model's input.
+
+    Where it is not known of all images beforehand, it is that of the first that can be decoded.
+    """
+    shapes = {examples.shape for examples in splits if len(examples)}
+    if shapes == {None}:
+        shapes = {_first_shape(splits, upright)}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    return shape if shape is not None and shape[0] * shape[1] <= rule.image_size**2 else None
+
+
+def _first_shape(splits: Sequence[Examples], upright: bool) -> Shape | None:
+    for examples in splits:
+        for index in range(len(examples)):
+            try:
+                return decoded(examples[index].image, upright).shape
+            except Exception:  # It is reported when its turn comes.
+                continue
+    return None
+
+
+def decode_all(
+    decoder: Decoder, images: np.ndarray, progress: bool = True, release: Callable = lambda: None
+) -> Index:
+    """Decodes every image into its row.
+
+    Args:
+      decoder: of the dataset.
+      images: uint8 of `decoder.shape`, filled in; rows of corrupt images are left as they are.
+      progress: show a progress bar when it takes more than a second.
+      release: called now and then, when much has been written.
+
+    Raises:
+      MixedSizes: images were to keep their size and have several.
+      UserError: the dataset itself is damaged.
+    """
+
+    def one(row: int) -> tuple[int, int, str | None]:
+        examples, index = decoder.locate(row)
+        example = None
+        try:
+            example = examples[index]
+            images[row] = decoder.fit(decoded(example.image, decoder.upright))
+        except (MixedSizes, MemoryError):
+            raise
+        except Exception as e:  # Decoders raise a dozen types for damaged files.
+            if example is None and (examples.labels is None or not isinstance(e, UserError)):
+                raise
+            key = None if example is None else example.key
+            label = examples.labels[index] if example is None else example.label
+            return int(label), 0, describe(examples.split, index, key, e)
+        return example.label, example.group, None
+
+    return _pass(decoder, one, "decoding", progress, release)
+
+
+def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
+    """Labels and domains of all examples.
+
+    Args:
+      decoder: of the dataset.
+      check: whether to decode every image, to find the corrupt ones.
+      progress: show a progress bar when it takes more than a second.
+
+    Raises:
+      UserError: the dataset itself is damaged.
+    """
+    if check:
+        scratch = _Discard()
+        return decode_all(decoder, scratch, progress)
+    if all(examples.labels is not None for examples in decoder.splits):
+        labels = np.concatenate([examples.labels for examples in decoder.splits])
+        groups = [
+            np.zeros(len(x), np.int64) if x.groups is None else x.groups for x in decoder.splits
+        ]
+        return Index(labels, np.concatenate(groups), np.ones(len(labels), bool), ())
+
+    def one(row: int) -> tuple[int, int, str | None]:
+        examples, index = decoder.locate(row)
+        example = examples[index]
+        return example.label, example.group, None
+
+    return _pass(decoder, one, "reading labels", progress)
+
+
+class _Discard:
+    """An array that forgets what is written."""
+
+    def __setitem__(self, index: int, value: np.ndarray) -> None:
+        pass
+
+
+def _pass(
+    decoder: Decoder,
+    one: Callable[[int], tuple[int, int, str | None]],
+    what: str,
+    progress: bool,
+    release: Callable = lambda: None,
+) -> Index:
+    """Calls `one` for every row; it returns label, group, and what is wrong with the image."""
+    total = decoder.shape[0]
+    labels, groups = np.zeros(total, np.int64), np.zeros(total, np.int64)
+    good, failures = np.ones(total, bool), {}
+
+    def chunk(start: int) -> int:
+        stop = min(start + CHUNK, total)
+        for row in range(start, stop):
+            labels[row], groups[row], failure = one(row)
+            if failure is not None:
+                good[row], failures[row] = False, failure
+        return stop - start
+
+    pool = ThreadPoolExecutor(os.cpu_count())
+    bar = progress_bar(total, what, delay=1, disable=not progress, leave=False)
+    try:
+        with bar:
+            started = [pool.submit(chunk, start) for start in range(0, total, CHUNK)]
+            for number, done in enumerate(as_completed(started)):
+                bar.update(done.result())
+                if number % 64 == 63:
+                    release()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return Index(labels, groups, good, tuple(failures[row] for row in sorted(failures)))
+
+
+def describe(split: str, index: int, key: str | None, error: Exception) -> str:
+    """One line about an image that cannot be decoded."""
+    named = "" if key is None else f" ({key})"
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return f"{split} example {index}{named}: {kind}{' '.join(str(error).split())}"

@@ -1,0 +1,71 @@
+"""A task's splits, as training and evaluation see them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from vp_jax.data.images import Images, Rows
+from vp_jax.data.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Examples by index.
+
+    Attributes:
+      name: `"train"`, `"val"`, `"test"`, or that of a further test split.
+      images: uint8 `[N, h, w, 3]`, in memory or elsewhere.
+      labels: int32 `[N]`.
+      groups: the domains, int32 `[N]`; None where the task has none.
+    """
+
+    name: str
+    images: Images
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: np.ndarray) -> Split:
+        """The examples of some indices; no image is read."""
+        base, rows = self.images, np.asarray(chosen)
+        if isinstance(base, Rows):
+            base, rows = base.base, base.rows[rows]
+        groups = None if self.groups is None else self.groups[chosen]
+        return Split(self.name, Rows(base, rows), self.labels[chosen], groups)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TaskData:
+    """A task's splits.
+
+    Attributes:
+      task: where they are from.
+      class_names: one name a label.
+      train: what is trained on.
+      val: for choosing a model: the dataset's own, or held out of the training examples.
+      test: evaluated once, at the end; the same for every seed.
+      skipped: how many corrupt images were left out.
+      extra: further test splits by name, evaluated beside `test`.
+      group_names: of the domains.
+      pipeline: how the images reach the devices: `"resident"`, `"cached"` or `"stream"`.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    skipped: int = 0
+    extra: Mapping[str, Split] = dataclasses.field(default_factory=dict)
+    group_names: tuple[str, ...] = ()
+    pipeline: str = "resident"
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """All of them."""
+        return (self.train, self.val, self.test, *self.extra.values())
