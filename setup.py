@@ -49,7 +49,15 @@ setuptools.setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
-        "test": ["pytest>=8.0", "ruff>=0.9"],
+        "video": ["av>=14.0"],  # to take the middle frames of UCF101's videos
+        "test": [
+            "av>=14.0",
+            "dill>=0.3.8",  # tfds.testing imports it and does not say so
+            "pytest>=8.0",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+            "tensorflow-cpu>=2.20",  # tfds's own test of builders needs it, nothing else does
+        ],
         "parity": ["open_clip_torch>=3.0", "timm>=1.0", "torch>=2.6", "transformers>=4.57"],
     },
 )

@@ -29,12 +29,13 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
+from random_weights import random_params
 
 from vp_jax import backbones, heads, prompts
 from vp_jax.backbones.clip_hf import HF
@@ -113,19 +114,6 @@ def make_problem(model: str, batch: int, classes: int, pad: int) -> Problem:
         labels=rng.integers(0, classes, batch).astype(np.int32),
         tokens=tokens,
     )
-
-
-def random_params(model: str) -> Mapping[str, Any]:
-    """Normal numbers times 0.02, around 1 for scales: drawn by NumPy, with nothing to compile."""
-    rng = np.random.default_rng(1)
-    middle = {"scale": 1.0, "logit_scale": np.log(1 / 0.07)}
-
-    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        noise = rng.standard_normal(leaf.shape, np.float32)
-        return np.asarray(middle.get(path[-1].key, 0.0) + 0.02 * noise, np.float32)
-
-    shapes = jax.eval_shape(lambda: backbones.init_params(model, jax.random.key(0)))
-    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def make_vp_jax(problem: Problem) -> tuple[Callable[[], object], FirstStep]:

@@ -9,13 +9,14 @@ import tempfile
 
 import pytest
 
-_COMPILED = tempfile.TemporaryDirectory(prefix="compiled")  # many tests run the same programs
-_CACHE = tempfile.TemporaryDirectory(prefix="cache")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers share the folders of the first process.
+    _SCRATCH = tempfile.TemporaryDirectory(prefix="vp_jax")
+    os.environ["VP_JAX_CACHE"] = f"{_SCRATCH.name}/cache"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_SCRATCH.name}/programs"  # shared by many tests
+
 os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "HF_HUB_OFFLINE": "1",
-    "JAX_COMPILATION_CACHE_DIR": _COMPILED.name,
-    "VP_JAX_CACHE": _CACHE.name,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
 

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = ("prompts", "backbones", "heads", "data", "training", "report")  # lowest first
-SHARED = ("errors", "config", "files", "host_memory", "interrupts", "progress_bar", "user_cache")  # import no layer
+SHARED = ("errors", "config", "files", "host_memory", "interrupts", "progress_bar", "user_cache")
+# those import no layer
 MODULES = sorted((ROOT / "vp_jax").rglob("*.py"))
 
 

@@ -10,7 +10,11 @@ from vp_jax.data import tasks
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "experiments" / "README.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "experiments" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def test_the_python_examples_run(tmp_path, monkeypatch):
@@ -33,7 +37,7 @@ def test_the_two_commands_are_one_line_each():
     install = re.findall(r"^python3 -m venv \S+ && .*$", README, re.MULTILINE)
     assert len(install) == 2
     assert install[0].endswith("-m vp_jax.train --config=configs/quickstart.py")
-    assert install[1].endswith("-m pytest")
+    assert install[1].endswith("-m pytest -n auto")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

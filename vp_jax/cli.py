@@ -136,6 +136,7 @@ def settings_help() -> str:
         if match and (match.group(2) != "ConfigDict()" or match.group(3)):
             name, value, meaning = match.groups()
             value = re.sub(r"placeholder\(\w+\)", "None", value).replace("ConfigDict()", "{}")
+            value = re.sub(r"any_type\((.+)\)", r"\1", value)
             lines.append(f"  {name:28} {value:28} {meaning or ''}".rstrip())
     return "\n".join(lines)
 

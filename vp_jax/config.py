@@ -7,7 +7,7 @@ they must; `--config.NAME=VALUE` overrides any setting.
 from __future__ import annotations
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
+from ml_collections.config_dict import FieldReference, placeholder
 
 
 def default() -> ConfigDict:
@@ -48,15 +48,26 @@ def default() -> ConfigDict:
     config.task = ConfigDict()
     config.task.name = "cifar100"
     config.task.data_dir = placeholder(str)  # of tfds (None: its default), or of the images
+    config.task.splits = "official"  # or coop: the published splits of CoOp
+    config.task.shots = 0  # training examples a class; 0: all
     config.task.download = True  # prepare the data when they are missing (needs TensorFlow)
     config.task.class_names = ()  # "('a', 'b')", or a .txt file with one a line, not the dataset's
     config.task.val_fraction = 0.1  # of the training data, stratified, held out to select by
     config.task.test_fraction = 0.2  # of a folder without a test split, held out for every seed
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
+    config.task.pipeline = "auto"  # resident, cached, stream; auto: the first of these that fits
+    config.task.cache_dir = placeholder(str)  # of decoded images; None: ~/.cache/vp_jax
+    config.task.workers = 0  # processes that prepare training batches of cached, stream; 0: threads
 
     config.augment = ConfigDict()
     config.augment.flip = False  # mirror half of the training images
     config.augment.crop_scale = 1.0  # least share of the area that random crops keep; 1: no crops
+    config.augment.color_jitter = any_type(0.0)  # brightness, contrast, saturation; or 4 with hue
+    config.augment.policy = ""  # randaugment, trivialaugment
+    config.augment.randaugment_ops = 2  # operations on each image
+    config.augment.randaugment_magnitude = 9  # of 30
+    config.augment.mixup = 0.0  # alpha of the mixtures of two images and their labels; 0: none
+    config.augment.cutmix = 0.0  # alpha of the boxes pasted from another image; 0: none
 
     config.batch_size = 256  # of all devices together
     config.epochs = 1000
@@ -80,3 +91,8 @@ def default() -> ConfigDict:
     config.log_every_steps = 20  # within an epoch; its last step is always logged
     config.checkpoint_every_steps = 0  # besides every evaluation; 0: only then
     return config
+
+
+def any_type(value: object) -> FieldReference:
+    """A setting that a value of another type may replace."""
+    return FieldReference(value, field_type=object)

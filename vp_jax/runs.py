@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import prompts, report
 from vp_jax.backbones import Backbone
-from vp_jax.data import Split
+from vp_jax.data import scores
 from vp_jax.data.preprocess import ResizeRule, preprocess
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
@@ -28,7 +28,7 @@ from vp_jax.training.metrics import read_metrics
 from vp_jax.training.probe import LinearProbe
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import make_mesh, put, replicated
-from vp_jax.training.start import Outcome, fresh_state
+from vp_jax.training.start import Outcome, feed_of, fresh_state
 from vp_jax.training.text_features import store_text_features
 from vp_jax.training.zero_shot import ZeroShot
 
@@ -72,7 +72,8 @@ def train(
         start = LinearProbe if is_probe(config) else Loop
         outcome = start(experiment, workdir).run()
         zero_shot, tuned = evaluate_outcome(experiment, outcome)
-        result = make_result(experiment, outcome, zero_shot, tuned)
+        further = evaluate_further(experiment, outcome, tuned)
+        result = make_result(experiment, outcome, zero_shot, tuned, further)
         write_mapping(experiment, outcome.best, workdir)
         if outcome.progress.best_step > 0:
             draw(experiment, outcome, zero_shot, tuned, workdir)
@@ -103,8 +104,33 @@ def evaluate_outcome(
     return zero_shot, outcome.evaluate({**outcome.frozen, **outcome.best}, test)
 
 
+def evaluate_further(experiment: Experiment, outcome: Outcome, tuned: Evaluation) -> Result:
+    """Accuracy on the test split by domain, and all scores on the further test splits.
+
+    Empty for tasks without domains and further splits, such as the in-distribution ones of WILDS.
+    """
+    task, further = experiment.task, {}
+    if task.test.groups is not None:
+        labels, groups = task.test.labels, task.test.groups
+        by_group = scores.per_group(tuned.predictions, labels, groups, task.group_names)
+        further["test_accuracy_by_group"] = by_group
+    parts = {**outcome.frozen, **outcome.best}
+    if not experiment.tuned and outcome.zero_shot.exists:
+        parts = outcome.zero_shot.parts()
+    found = {name: outcome.evaluate(parts, split) for name, split in task.extra.items()}
+    if found:
+        further["further_tests"] = {
+            name: {"accuracy": x.accuracy, "metric": x.metric} for name, x in found.items()
+        }
+    return further
+
+
 def make_result(
-    experiment: Experiment, outcome: Outcome, zero_shot: Evaluation | None, tuned: Evaluation
+    experiment: Experiment,
+    outcome: Outcome,
+    zero_shot: Evaluation | None,
+    tuned: Evaluation,
+    further: Result,
 ) -> Result:
     """What `result.json` holds; accuracies in [0, 1], times in seconds.
 
@@ -114,9 +140,13 @@ def make_result(
     `wall_seconds` is of everything, over all starts of the run.
     """
     config, progress, task = experiment.config, outcome.progress, experiment.task
-    val_accuracy = progress.best.get("accuracy", progress.zero_shot)
+    metric = task.task.metric
+    val_accuracy, val_metric = progress.best.get("accuracy"), progress.best.get(metric)
+    if not config.tune:
+        val_metric = progress.zero_shot
+        val_accuracy = val_metric if metric == "accuracy" else None
     if config.select_on != "val" or not len(task.val):
-        val_accuracy = None
+        val_accuracy = val_metric = None
     speed = progress.train_images / progress.train_seconds if progress.train_seconds else 0.0
     return {
         "task": config.task.name,
@@ -139,6 +169,12 @@ def make_result(
         "val_accuracy": val_accuracy,
         "test_accuracy": tuned.accuracy,
         "test_loss": tuned.loss,
+        "metric": metric,
+        "zero_shot_test_metric": None if zero_shot is None else zero_shot.metric,
+        "val_metric": val_metric,
+        "test_metric": tuned.metric,
+        **further,
+        "pipeline": task.pipeline,
         "images_per_second": speed,
         "wall_seconds": progress.wall_seconds,
         "checkpoint_bytes": size(outcome.last) if config.tune else 0,
@@ -164,14 +200,14 @@ def draw(
     report.prompt_picture(workdir / "prompt.png", picture, title)
 
     chosen = example_indices(task.test.labels, EXAMPLES)
-    shown = Split("test", task.test.images[chosen], task.test.labels[chosen])
+    shown = task.test.take(chosen)
     if zero_shot is None:  # the head that was trained with the prompt, on images without it
         parts = {**outcome.frozen, **outcome.best}
         unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
         predicted = unprompted.predictions
     else:
         predicted = zero_shot.predictions[chosen]
-    before, after = prompted_examples(experiment, params, shown.images)
+    before, after = prompted_examples(experiment, params, np.asarray(shown.images))
     named = [
         [task.class_names[i] for i in labels]
         for labels in (shown.labels, predicted, tuned.predictions[chosen])
@@ -229,9 +265,10 @@ def evaluate(
         config.task.data_dir = data_dir or config.task.data_dir
     experiment = setup_lib.setup(config, workdir, backbone)
     everywhere = replicated(mesh := make_mesh())
-    run_evaluate = make_evaluate(experiment.forward, experiment.key, config.batch_size, mesh)
+    feed = feed_of(experiment, mesh)
+    run_evaluate = make_evaluate(experiment.forward, experiment.key, experiment.task, feed, mesh)
     frozen = put(experiment.frozen, everywhere)
-    before = ZeroShot(experiment, frozen, mesh)
+    before = ZeroShot(experiment, frozen, feed, mesh)
     zero_shot = run_evaluate(before.parts(), experiment.task.test) if before.exists else None
     best, test = 0, zero_shot
     if config.tune:
@@ -247,6 +284,9 @@ def evaluate(
         "test_examples": len(experiment.task.test),
         "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "test_accuracy": test.accuracy,
+        "metric": experiment.task.task.metric,
+        "zero_shot_test_metric": None if zero_shot is None else zero_shot.metric,
+        "test_metric": test.metric,
     }
 
 

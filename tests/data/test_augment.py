@@ -1,4 +1,4 @@
-"""Random flips and crops: exact where they can be, within range, reproducible, compiled once."""
+"""Augmentation: exact where it can be, within range, reproducible, compiled once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 
 from vp_jax.data import augment as augment_lib
-from vp_jax.data.augment import make_augment
+from vp_jax.data.augment import geometry, make_augment, mixing
 from vp_jax.errors import UserError
 
 KEY = jax.random.key(0)
+KINDS = (
+    {"flip": True},
+    {"crop_scale": 0.3},
+    {"color_jitter": (0.4, 0.4, 0.4, 0.1)},
+    {"policy": "trivialaugment"},
+    {"flip": True, "crop_scale": 0.5, "color_jitter": 0.4, "policy": "randaugment"},
+)
+every_kind = pytest.mark.parametrize("settings", KINDS, ids=lambda x: ",".join(map(str, x)))
 
 
 def noise(count, size=16, dtype=np.float32):
@@ -27,7 +35,9 @@ def ramps(count, size):
 
 
 def test_off():
-    assert make_augment(flip=False, crop_scale=1.0) is None
+    assert make_augment() is None
+    assert make_augment(randaugment_ops=3, randaugment_magnitude=20) is None
+    assert make_augment(color_jitter=(0.0, 0.0, 0.0, 0.0)) is None
 
 
 def test_flips_are_exact_mirror_images_of_about_half():
@@ -40,7 +50,7 @@ def test_flips_are_exact_mirror_images_of_about_half():
 
 @pytest.mark.parametrize("crop_scale", [0.08, 0.5, 0.99])
 def test_boxes(crop_scale):
-    corners, sizes = map(np.asarray, augment_lib._draw_boxes(KEY, 20_000, crop_scale))
+    corners, sizes = map(np.asarray, geometry.draw_boxes(KEY, 20_000, crop_scale))
     assert np.all(corners >= 0) and np.all(corners + sizes <= 1 + 1e-6) and np.all(sizes <= 1)
     area = sizes.prod(axis=1)
     assert area.min() > crop_scale - 1e-5 and area.max() < 1 + 1e-5
@@ -63,7 +73,7 @@ def test_crops_of_ramps_are_ramps_over_the_box():
     augment = make_augment(flip=False, crop_scale=0.2)
     result = np.asarray(augment(KEY, ramps(50, size)))
     _, crop_key = jax.random.split(KEY)
-    corners, sizes = map(np.asarray, augment_lib._draw_boxes(crop_key, 50, 0.2))
+    corners, sizes = map(np.asarray, geometry.draw_boxes(crop_key, 50, 0.2))
     centres = (np.arange(size) + 0.5) / size
     inside = [0.5 / size, 1 - 0.5 / size]  # Beyond the outermost centres an image is constant.
     for image, corner, extent in zip(result, corners, sizes, strict=True):
@@ -72,42 +82,42 @@ def test_crops_of_ramps_are_ramps_over_the_box():
         np.testing.assert_allclose(image[..., 1], np.tile(columns, (size, 1)), atol=1e-5)
 
 
-def test_range_and_constants():
+def test_flips_and_crops_keep_constants():
     augment = make_augment(flip=True, crop_scale=0.08)
-    edges = (noise(64) > 0.5).astype(np.float32)
-    for seed in range(3):
-        result = np.asarray(augment(jax.random.key(seed), edges))
-        assert result.min() >= 0 and result.max() <= 1 and not np.array_equal(result, edges)
     for value in (0.0, 0.3, 1.0):
         constant = np.full((8, 16, 16, 3), value, np.float32)
         np.testing.assert_allclose(augment(KEY, constant), constant, atol=1e-6)
 
 
-def test_a_key_decides_everything():
-    augment = make_augment(flip=True, crop_scale=0.3)
+@every_kind
+def test_one_program_whose_key_decides_everything(settings):
+    augment = jax.jit(make_augment(**settings))
     images = noise(8)
-    first, again, other = (augment(jax.random.key(seed), images) for seed in (1, 1, 2))
+    first, again, other = (np.asarray(augment(jax.random.key(seed), images)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
-    np.testing.assert_array_equal(augment(KEY, images)[:5], augment(KEY, images[:5]))
-    same = augment(KEY, np.tile(images[:1], (8, 1, 1, 1)))
-    assert len({image.tobytes() for image in np.asarray(same)}) == 8  # Each draws for itself.
+    same = np.asarray(augment(KEY, np.tile(images[:1], (8, 1, 1, 1))))
+    different = len({image.tobytes() for image in same})
+    assert different == 2 if settings == {"flip": True} else different > 4  # Each draws for itself.
+    extreme = np.asarray(augment(KEY, (images > 0.5).astype(np.float32)))
+    for result in (first, other, same, extreme):
+        assert result.shape == images.shape and result.min() >= 0 and result.max() <= 1
+    assert augment._cache_size() == 1
 
 
-@pytest.mark.parametrize("flip", [True, False])
-def test_compiles_once(flip):
-    augment = make_augment(flip=flip, crop_scale=0.5)
-    jitted = jax.jit(augment)
+@every_kind
+def test_first_images_do_not_depend_on_how_many_follow(settings):
+    augment = jax.jit(make_augment(**settings))
     images = noise(8)
-    for seed in range(3):
-        key = jax.random.key(seed)
-        np.testing.assert_allclose(jitted(key, images), augment(key, images), atol=1e-5)
-    assert jitted._cache_size() == 1
+    few, many = augment(KEY, images[:5]), augment(KEY, images)
+    np.testing.assert_allclose(many[:5], few, atol=1e-6)
 
 
-def test_dtype_is_kept():
-    result = make_augment(flip=True, crop_scale=0.5)(KEY, jnp.asarray(noise(2), jnp.bfloat16))
-    assert result.dtype == jnp.bfloat16 and result.shape == (2, 16, 16, 3)
+@every_kind
+def test_dtype_is_kept(settings):
+    images = jax.ShapeDtypeStruct((2, 16, 16, 3), jnp.bfloat16)
+    result = jax.eval_shape(make_augment(**settings), KEY, images)
+    assert (result.dtype, result.shape) == (images.dtype, images.shape)
 
 
 @pytest.mark.parametrize("crop_scale", [0.0, -0.5, 1.01, float("nan")])
@@ -117,7 +127,38 @@ def test_bad_crop_scale(crop_scale):
 
 
 @pytest.mark.parametrize(
-    "images", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8, 3)), np.zeros((2, 8, 9, 3))]
+    ("settings", "words"),
+    [
+        ({"color_jitter": -0.1}, "color_jitter is -0.1; it must be one number"),
+        ({"color_jitter": float("nan")}, "color_jitter is nan"),
+        ({"color_jitter": True}, "color_jitter is True"),
+        ({"color_jitter": "strong"}, "color_jitter is 'strong'"),
+        ({"color_jitter": ("a", "b", "c", "d")}, "color_jitter is"),
+        ({"color_jitter": (0.1, 0.1, 0.1)}, r"color_jitter is \(0.1, 0.1, 0.1\)"),
+        ({"color_jitter": (0.1, 0.1, 0.1, 0.6)}, "hue at most 0.5"),
+        ({"policy": "randaugmnet"}, "unknown augmentation policy.*did you mean 'randaugment'"),
+        ({"policy": None}, "unknown augmentation policy None"),
+        ({"policy": "randaugment", "randaugment_ops": 0}, "randaugment_ops is 0; .*at least 1"),
+        ({"randaugment_magnitude": 31}, "randaugment_magnitude is 31; .*0 to 30"),
+        ({"randaugment_magnitude": -1}, "randaugment_magnitude is -1"),
+        ({"randaugment_magnitude": 9.5}, "randaugment_magnitude is 9.5; .*a whole number"),
+    ],
+    ids=str,
+)
+def test_bad_settings(settings, words):
+    with pytest.raises(UserError, match=words):
+        make_augment(**settings)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros((8, 8, 3)),
+        np.zeros((2, 8, 9, 3)),
+        np.zeros((2, 8, 8, 1)),
+    ],
+    ids=lambda x: f"{x.dtype}{x.shape}",
 )
 def test_bad_images(images):
     with pytest.raises(UserError, match="augmentation takes floating images"):
@@ -125,4 +166,5 @@ def test_bad_images(images):
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(augment_lib).failed == 0
+    for module in (augment_lib, mixing):
+        assert doctest.testmod(module).failed == 0

@@ -5,7 +5,10 @@ import optax
 import pytest
 import tiny_model
 
+from vp_jax import backbones, prompts
+from vp_jax.data.augment import Mix
 from vp_jax.training import step as step_lib
+from vp_jax.training.forward import make_outputs
 
 OPTIMIZER = optax.sgd(0.1, 0.9)
 
@@ -87,23 +90,54 @@ def test_evaluation_counts_every_example_once():
     assert float(sums.correct) == right[:13].sum()
 
 
+@pytest.mark.parametrize("space", ["pixel", "normalized"])
+def test_images_are_augmented_then_mixed_then_prompted(space):
+    """Each act is seen in what the backbone gets: doubled, then mixed, then moved by the prompt."""
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.5, 1.0)
+    backbone = backbones.from_fn(
+        lambda params, images: images.reshape(len(images), -1), {}, image_size=4, mean=mean, std=std
+    )
+    images = np.random.default_rng(0).integers(0, 128, (4, 4, 4, 3), np.uint8)
+    mix = Mix(np.int32([1, 2, 3, 0]), np.float32(0.3), np.int32([0, 0, 4, 4]), np.float32(0.3))
+    prompt = prompts.pad(1)
+    parts = {"backbone": backbone.params, "prompt": prompt.init(jax.random.key(0), (4, 4, 3))}
+    outputs = make_outputs(backbone, prompt, space, "features", lambda rng, x: 2 * x)
+    result = outputs(parts, images, rng=jax.random.key(1), mix=mix)
+
+    x = 2 * images / 255
+    x = 0.3 * x + 0.7 * np.roll(x, -1, axis=0)
+    normalize = lambda x: (x - np.array(mean)) / np.array(std)  # noqa: E731
+    act = lambda x: prompt.apply(parts["prompt"], jnp.float32(x))  # noqa: E731
+    expected = normalize(act(x)) if space == "pixel" else act(normalize(x))
+    np.testing.assert_allclose(result, expected.reshape(4, -1), atol=1e-5)
+
+
 PROGRAM = """
 import sys
 sys.path.insert(0, {folder!r})
-import jax, numpy as np, optax, tiny_model
+import jax, jax.numpy as jnp, numpy as np, optax, tiny_model
+from vp_jax.data.augment import make_augment, make_mixing, mix_images
 from vp_jax.training import sharding, step as step_lib
 assert jax.device_count() == {devices}
 mesh = sharding.make_mesh()
 everywhere, rows = sharding.replicated(mesh), sharding.by_example(mesh)
 optimizer = optax.sgd(0.1, 0.9)
-step = jax.jit(step_lib.make_train_step(tiny_model.forward, optimizer), donate_argnums=0,
-               in_shardings=(everywhere, everywhere, rows), out_shardings=everywhere)
-state = sharding.put(tiny_model.state(optimizer), everywhere)
-frozen = sharding.put(tiny_model.frozen(), everywhere)
-for i in range(10):
-    state, _ = step(state, frozen, sharding.put(tiny_model.batch(seed=i, masked=3), rows))
-assert step._cache_size() == 1
-np.savez({out!r}, *[np.asarray(x) for x in jax.tree.leaves(state.tuned)], *state.sums)
+augment = make_augment(flip=True, policy="trivialaugment")
+def augmented(parts, images, *, rng, mix):
+    images = mix_images(augment(rng, images.astype(jnp.float32) / 255), mix)
+    return tiny_model.forward(parts, images * 255)
+results = []
+for forward, mixing in ((tiny_model.forward, None), (augmented, make_mixing(0.8, 1.0, 4))):
+    step = step_lib.make_train_step(forward, optimizer, mixing=mixing)
+    step = jax.jit(step, donate_argnums=0, in_shardings=(everywhere, everywhere, rows),
+                   out_shardings=everywhere)
+    state = sharding.put(tiny_model.state(optimizer), everywhere)
+    frozen = sharding.put(tiny_model.frozen(), everywhere)
+    for i in range(10):
+        state, _ = step(state, frozen, sharding.put(tiny_model.batch(seed=i, masked=3), rows))
+    assert step._cache_size() == 1
+    results += [*map(np.asarray, jax.tree.leaves(state.tuned)), *state.sums]
+np.savez({out!r}, *results)
 """
 
 

@@ -24,7 +24,7 @@ def has_tensorflow() -> bool:
 
 def is_ours(tfds_name: str) -> bool:
     """Whether the dataset is made by a builder of this package."""
-    return tfds_name in builders.MODULES
+    return tfds_name.partition("/")[0] in builders.MODULES
 
 
 def manual_folder(root: pathlib.Path) -> pathlib.Path:
@@ -55,7 +55,7 @@ def command(
     """
     tfds_name = tfds_name or task.tfds_name
     ours = is_ours(tfds_name)
-    name = tfds_name.removeprefix("vp_") if ours else task.name
+    name = tfds_name.partition("/")[0].removeprefix("vp_") if ours else task.name
     command = f"python -m vp_jax.data prepare {name} --data_dir={os.fspath(data_dir)}"
     if manual_dir not in (None, manual_folder(pathlib.Path(data_dir))):
         command += f" --manual_dir={os.fspath(manual_dir)}"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vp_jax import errors
+from vp_jax.data.scores import METRICS
 
 FORMATS = ("tfds", "npz", "folder", "coop")
-METRICS = ("accuracy", "mean_per_class", "macro_f1", "worst_group_accuracy")
 
 
 class Coop(NamedTuple):

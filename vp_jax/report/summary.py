@@ -23,6 +23,18 @@ def _gain(result: Mapping[str, Any]) -> str:
     return f"{points:+.1f} points"
 
 
+def _metric_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The task's own metric, where that is not the accuracy, on all test splits."""
+    metric, further = result["metric"], result.get("further_tests", {})
+    words, rows = metric.replace("_", " "), []
+    if metric != "accuracy":
+        rows.append((f"zero-shot test {words}", _percent(result["zero_shot_test_metric"])))
+        if result["tune"]:
+            rows.append((f"test {words}", _percent(result["test_metric"])))
+    rows += [(f"{name} {words}", _percent(found["metric"])) for name, found in further.items()]
+    return rows
+
+
 def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) -> str:
     """What a finished run reached, from its `result.json`, as lines of text."""
     rows = [
@@ -38,12 +50,15 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
                 _percent(result["test_accuracy"]),
             ),
             ("gain", _gain(result)),
+            *_metric_rows(result),
             ("validation accuracy", _percent(result["val_accuracy"])),
             ("best step, of steps", f"{result['best_step']:,} of {result['steps']:,}"),
             ("trained parameters", f"{result['trainable_parameters']:,}"),
             ("checkpoint", f"{result['checkpoint_bytes'] / 1e3:,.0f} kB"),
             ("training speed", f"{result['images_per_second']:,.0f} images/s"),
         ]
+    else:
+        rows += _metric_rows(result)
     rows.append(("wall time", f"{result['wall_seconds']:,.0f} s"))
     lines = [table(rows, ("", "result"))]
     there = [name for name in FILES if (pathlib.Path(workdir) / name).exists()]

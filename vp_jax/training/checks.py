@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, heads, prompts
 from vp_jax.backbones import Backbone
+from vp_jax.data import augment
 from vp_jax.errors import UserError, unknown
 from vp_jax.prompts.checks import SPACES
-from vp_jax.training.forward import Augment
 from vp_jax.training.head import FITTED, OF_FEATURES, is_probe
 from vp_jax.training.parts import TUNABLE, make_optimizer, make_schedules
 
@@ -19,6 +20,7 @@ SOLVERS = ("auto", "sklearn", "optax", "sgd")
 INITS = ("auto", "text", "random")
 TRAINABLE_HEADS = ("text", "linear", "fully_connected")
 RANDOM_HEADS = ("linear", "fully_connected")  # before they are trained
+MIXES = ("mixup", "cutmix")
 
 
 def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
@@ -44,16 +46,23 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
         ("value of config.prompt.space", config.prompt.space, SPACES),
         ("value of config.select_on", config.select_on, SELECT_ON),
         ("value of config.backbone.source", config.backbone.source, backbones.SOURCES),
+        ("value of config.task.pipeline", config.task.pipeline, ("auto", *data.PIPELINES)),
     ):
         if value not in valid:
             raise unknown(setting, value, valid)
     _check_backbone(config, backbone)
-    data.tasks.get(config.task.name)
+    task = data.tasks.with_splits(data.tasks.get(config.task.name), config.task.splits)
+    if task.train is None and config.tune:
+        raise UserError(
+            f"the task {task.name!r} has no training images, so it can only be tested on: give "
+            '--config.tune="()"'
+        )
     _check_numbers(config)
     _check_head(config)
     make_optimizer(config, make_schedules(config, total_steps=1))
     make_prompt(config)
     make_augment(config)
+    make_mixing(config, image_size=1)
     for template in config.head.templates:
         heads.class_texts((), template)
 
@@ -68,9 +77,15 @@ def make_prompt(config: ConfigDict) -> prompts.Prompt:
     return prompts.by_name(name, **settings)
 
 
-def make_augment(config: ConfigDict) -> Augment | None:
-    """The augmentation of `config.augment`, or None where there is none."""
-    return data.make_augment(config.augment.flip, config.augment.crop_scale)
+def make_augment(config: ConfigDict) -> augment.Augment | None:
+    """The augmentation of single images of `config.augment`, or None where there is none."""
+    settings = config.augment.to_dict()
+    return augment.make_augment(**{k: v for k, v in settings.items() if k not in MIXES})
+
+
+def make_mixing(config: ConfigDict, image_size: int) -> augment.Mixing | None:
+    """Mixup and CutMix of `config.augment`, or None where both are off."""
+    return augment.make_mixing(config.augment.mixup, config.augment.cutmix, image_size)
 
 
 def _check_texts(config: ConfigDict) -> None:
@@ -125,10 +140,13 @@ def _check_numbers(config: ConfigDict) -> None:
         ("log_every_steps", 1),
         ("checkpoint_every_steps", 0),
         ("patience", 0),
+        ("task.shots", 0),
+        ("task.workers", 0),
         ("seed", 0),
     ):
-        if config[name] < least:
-            raise UserError(f"config.{name} is {config[name]}; it must be at least {least}")
+        value = operator.attrgetter(name)(config)
+        if value < least:
+            raise UserError(f"config.{name} is {value}; it must be at least {least}")
     if config.seed >= 2**32:
         raise UserError(f"config.seed is {config.seed}; it must be below 2**32")
     for name in ("val_fraction", "test_fraction"):
@@ -169,6 +187,7 @@ def _check_head(config: ConfigDict) -> None:
         for setting, given in (
             ("head.from_run", config.head.from_run is not None),
             ("augment", make_augment(config) is not None),
+            *((f"augment.{mix}", config.augment[mix] > 0) for mix in MIXES),
         ):
             if given:
                 raise UserError(
@@ -179,6 +198,14 @@ def _check_head(config: ConfigDict) -> None:
         raise UserError(
             "the head 'fixed' needs --config.head.table: a source class, by name or number, for "
             "each class, as in \"('tabby', 207)\", or the path of a mapping.csv"
+        )
+    mixes = [mix for mix in MIXES if config.augment[mix] > 0]
+    counts = name in FITTED and heads.by_name(name).refit == "epoch"
+    if mixes and counts and not config.head.second_pass:
+        raise UserError(
+            f"config.augment.{mixes[0]} mixes images of two classes, and the head {name!r} counts "
+            f"the class of each as it trains; turn {' and '.join(mixes)} off, or let it count "
+            "unmixed images before an epoch with --config.head.second_pass=True"
         )
     if name.startswith("bayesian"):
         settings = {"smoothing": config.head.smoothing}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,32 +13,34 @@ import safetensors.numpy
 from jax.sharding import Mesh
 
 from vp_jax import data, files
-from vp_jax.training.batching import eval_batches
+from vp_jax.progress_bar import progress_bar
+from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.progress_bar import progress_bar
 from vp_jax.training.sharding import by_example, replicated
+from vp_jax.training.step import Batch
 
 Compute = Callable[[Parts, data.Split], np.ndarray]
 
 
-def make_compute(outputs: Forward, key: jax.Array, batch_size: int, mesh: Mesh) -> Compute:
+def make_compute(outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh) -> Compute:
     """A function `(parts, split) -> outputs` of all examples in order, `[N, D]` float32."""
-    everywhere = replicated(mesh)
+    everywhere, examples = replicated(mesh), by_example(mesh)
 
-    def step(parts: Parts, images: jax.Array, key: jax.Array) -> jax.Array:
-        return outputs(parts, images, rng=key)
+    def step(parts: Parts, store: Any, batch: Batch, key: jax.Array) -> jax.Array:
+        return outputs(parts, feed.fetch(store, batch).image, rng=key)
 
     step = jax.jit(
         step,
-        in_shardings=(everywhere, by_example(mesh), everywhere),
+        in_shardings=(everywhere, examples, examples, everywhere),
         out_shardings=everywhere,
     )
 
     def compute(parts: Parts, split: data.Split) -> np.ndarray:
         chunks = []
         with progress_bar(len(split), f"features of {split.name}", unit_scale=True) as bar:
-            for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
-                rows = step(parts, batch.image, jax.random.fold_in(key, number))
+            batch_size = feed.plan.batch_size
+            for number, batch in enumerate(feed.eval_batches(split)):
+                rows = step(parts, feed.store, batch, jax.random.fold_in(key, number))
                 chunks.append(np.asarray(rows)[:batch_size])
                 bar.update(min(batch_size, len(split) - bar.n))
         return np.concatenate(chunks)[: len(split)]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
 
 from vp_jax.backbones import Backbone
+from vp_jax.data.augment import Augment, Mix, mix_images
 from vp_jax.data.preprocess import ResizeRule, normalize, preprocess
 from vp_jax.heads import Head
 from vp_jax.prompts import Prompt
 
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
-Augment = Callable[[jax.Array, jax.Array], jax.Array]  # key and images in [0, 1] to images
 
 
 class Forward(Protocol):
-    """Maps parts and uint8 images `[B, h, w, 3]` to an array `[B, N]`, float32."""
+    """Maps parts and uint8 images `[B, h, w, 3]`, mixed or not, to an array `[B, N]`, float32."""
 
     def __call__(
-        self, parts: Parts, images: jax.Array, *, rng: jax.Array | None = None
+        self,
+        parts: Parts,
+        images: jax.Array,
+        *,
+        rng: jax.Array | None = None,
+        mix: Mix | None = None,
     ) -> jax.Array: ...
 
 
@@ -33,7 +37,8 @@ def make_outputs(
 ) -> Forward:
     """Composes resize, crop, prompt, normalisation and backbone into one pure function.
 
-    Without a part named "prompt" the images go unprompted, which is the zero-shot path.
+    Without a part named "prompt" the images go unprompted, which is the zero-shot path. A `mix`
+    mixes them before the prompt, after augmentation.
 
     Args:
       backbone: its functions, image size, resize rule, mean and std are used, not its parameters.
@@ -44,11 +49,19 @@ def make_outputs(
     """
     rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
 
-    def outputs(parts: Parts, images: jax.Array, *, rng: jax.Array | None = None) -> jax.Array:
+    def outputs(
+        parts: Parts,
+        images: jax.Array,
+        *,
+        rng: jax.Array | None = None,
+        mix: Mix | None = None,
+    ) -> jax.Array:
         x = preprocess(images, rule)
         if augment is not None:
             augment_rng, rng = jax.random.split(rng)
             x = augment(augment_rng, x)
+        if mix is not None:
+            x = mix_images(x, mix)
         if "prompt" in parts and space == "pixel":
             x = prompt.apply(parts["prompt"], x, rng=rng)
         x = normalize(x, backbone.mean, backbone.std)
@@ -63,7 +76,13 @@ def make_outputs(
 def make_forward(outputs: Forward, head: Head) -> Forward:
     """The logits over the downstream classes: the head after `outputs` of the backbone."""
 
-    def forward(parts: Parts, images: jax.Array, *, rng: jax.Array | None = None) -> jax.Array:
-        return head.apply(parts["head"], outputs(parts, images, rng=rng))
+    def forward(
+        parts: Parts,
+        images: jax.Array,
+        *,
+        rng: jax.Array | None = None,
+        mix: Mix | None = None,
+    ) -> jax.Array:
+        return head.apply(parts["head"], outputs(parts, images, rng=rng, mix=mix))
 
     return forward

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import collections
 import sys
 import time
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from vp_jax.errors import UserError
 from vp_jax.interrupts import INTERRUPTS, Interrupted
+from vp_jax.progress_bar import progress_bar
 from vp_jax.training import step as step_lib
-from vp_jax.training.batching import train_batch
+from vp_jax.training.advance import Pace, make_advance, rows
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
-from vp_jax.training.progress_bar import progress_bar
-from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import by_example, put, replicated
+from vp_jax.training.sharding import put
 from vp_jax.training.start import Outcome, Start
 
-STEPS_IN_FLIGHT = 2
-
-
-def compile_train_step(experiment: Experiment, mesh: Mesh) -> step_lib.TrainStep:
-    """The jitted step: state donated, batch split over the mesh, everything else replicated."""
-    everywhere = replicated(mesh)
-    return jax.jit(
-        step_lib.make_train_step(
-            experiment.train_forward, experiment.optimizer, experiment.counting
-        ),
-        in_shardings=(everywhere, everywhere, by_example(mesh)),
-        out_shardings=everywhere,
-        donate_argnums=0,
-    )
+SECONDS_PER_CALL = 1.0
+"""Steps are made in calls of about this length; signals and the progress bar wait for their end."""
 
 
 class Loop(Start):
@@ -49,6 +34,8 @@ class Loop(Start):
           Interrupted: by a signal; the state has been saved.
         """
         metrics = Metrics(self.workdir, self.step)
+        schedules = self.experiment.schedules
+        self._rates = jax.jit(lambda step: {part: f(step) for part, f in schedules.items()})
         if not self.is_fresh:
             total = self.experiment.total_steps
             print(f"going on from step {self.step} of {total}", file=sys.stderr)
@@ -70,9 +57,15 @@ class Loop(Start):
             if experiment.head.head.refit == "epoch" and experiment.tuned:
                 head = self._fit_mapping()
             self._set_mapping(head)
+        if not experiment.total_steps:
+            self._measure_zero_shot()
+
+    def _measure_zero_shot(self) -> None:
+        """Evaluates the model before training; before the first checkpoint, after the first step,
+        which then does not wait for it."""
         if self.zero_shot.exists and len(self.selection):
             result = self.evaluate(self.zero_shot.parts(), self.selection)
-            self.progress.zero_shot = result.accuracy
+            self.progress.zero_shot = result.metric
 
     def _fit_mapping(self) -> dict[str, Any]:
         return self.zero_shot.fit(self.parts(), self.experiment.task.train)
@@ -106,87 +99,96 @@ class Loop(Start):
 
     def _train(self, metrics: Metrics) -> None:
         experiment, config = self.experiment, self.config
-        train_step = compile_train_step(experiment, self.mesh)
-        split, batch_size = experiment.task.train, config.batch_size
-        in_flight: collections.deque[jax.Array] = collections.deque()
-        first_of_start = self.step
-        clock = time.monotonic()
+        pace = Pace(experiment.steps_per_epoch, config.log_every_steps)
+        split, total_steps = experiment.task.train, experiment.total_steps
+        step = step_lib.make_train_step(
+            experiment.train_forward, experiment.optimizer, experiment.counting, experiment.mixing
+        )
+        advance = make_advance(step, self.feed, split, pace, total_steps, self.mesh)
+        needs_zero_shot = self.is_fresh
+        first_of_start, allowed = self.step, 1
+        total, seen = config.epochs * len(split), self._images_seen(self.step)
         shown: dict[str, str] = {}
-        total, seen = config.epochs * len(split), self._images_seen()
         with progress_bar(total, "training", initial=seen, unit_scale=True) as bar:
-            while self.step < experiment.total_steps and not self.progress.done:
+            while self.step < total_steps and not self.progress.done:
+                clock = time.monotonic()
                 if self._refits():
                     clock += self._refit()
-                batch, examples = train_batch(split, self.step, batch_size, config.seed, self.mesh)
-                self.state, out = train_step(self.state, self.frozen, batch)
-                self.step += 1
-                in_flight.append(out["loss"])
-                if len(in_flight) > STEPS_IN_FLIGHT:
-                    in_flight.popleft().block_until_ready()
-                if self.step == 1:
+                begun, stop = self.step, self._next_stop(allowed)
+                self.state, log, out = advance(self.state, self.frozen, begun, stop)
+                failed, logged = int(self.state.failed_step), rows(log)  # waits for the devices
+                self.step = stop
+                seconds = time.monotonic() - clock
+                examples = self._images_seen(stop) - self._images_seen(begun)
+                if begun == 0:
                     self._check_gradient(out)
-                if self.step - first_of_start == 1:
-                    out["loss"].block_until_ready()
-                    clock = time.monotonic()
-                else:
+                if begun > first_of_start:  # the first call of a start compiles
+                    self.progress.train_seconds += seconds
                     self.progress.train_images += examples
+                    wanted = SECONDS_PER_CALL * (stop - begun) / seconds
+                    allowed = min(max(int(wanted), 1), 2 * allowed, pace.most_steps)
                 bar.update(examples)
+                for row in logged:
+                    shown.update(self._write(metrics, *row))
+                bar.set_postfix(shown, refresh=False)
+                self._check_finite(failed)
 
                 epoch, position = divmod(self.step, experiment.steps_per_epoch)
-                last = self.step == experiment.total_steps
+                last = self.step == total_steps
                 evaluates = position == 0 and (epoch % config.eval_every_epochs == 0 or last)
-                if position % config.log_every_steps == 0:
-                    row = self._log(metrics, out)
-                    shown.update(
-                        loss=f"{row['train/loss']:.3f}", accuracy=f"{row['train/accuracy']:.1%}"
-                    )
-                    bar.set_postfix(shown, refresh=False)
                 stops = INTERRUPTS.received is not None
                 if evaluates or stops or self._is_checkpoint_step():
-                    out["loss"].block_until_ready()
-                    self.progress.train_seconds += time.monotonic() - clock
+                    if needs_zero_shot:
+                        self._measure_zero_shot()
+                        needs_zero_shot = False
                     if evaluates:
                         self._evaluate(metrics, last)
                         shown["val" if config.select_on == "val" else "test"] = (
-                            f"{self.progress.best['accuracy']:.1%}"
+                            f"{self.progress.best[self.metric]:.1%}"
                         )
-                    self._check_finite()
                     self.save()
-                    clock = time.monotonic()
                 if stops and not self.progress.done:
                     self.checkpoints.wait()
                     bar.close()
                     print(
-                        f"saved step {self.step} of {experiment.total_steps} in {self.workdir}",
+                        f"saved step {self.step} of {total_steps} in {self.workdir}",
                         file=sys.stderr,
                     )
                     raise Interrupted(INTERRUPTS.received)
 
-    def _images_seen(self) -> int:
-        epoch, position = divmod(self.step, self.experiment.steps_per_epoch)
+    def _next_stop(self, allowed: int) -> int:
+        """Where the next call ends: after `allowed` steps, or at what must be looked at before."""
+        epoch = self.experiment.steps_per_epoch
+        stops = [self.step + allowed, (self.step // epoch + 1) * epoch, self.experiment.total_steps]
+        if every := self.config.checkpoint_every_steps:
+            stops.append((self.step // every + 1) * every)
+        return min(stops)
+
+    def _images_seen(self, step: int) -> int:
+        epoch, position = divmod(step, self.experiment.steps_per_epoch)
         return epoch * len(self.experiment.task.train) + position * self.config.batch_size
 
     def _is_checkpoint_step(self) -> bool:
         every = self.config.checkpoint_every_steps
         return every > 0 and self.step % every == 0
 
-    def _log(self, metrics: Metrics, out: step_lib.StepMetrics) -> dict[str, float]:
-        totals = step_lib.means(self.state.sums)
-        self._check_finite()
+    def _write(
+        self, metrics: Metrics, step: int, totals: dict[str, float], grad_norm: float
+    ) -> dict[str, str]:
+        """Writes a row of metrics; returns what the progress bar shows of it."""
         row = {
-            "epoch": self.step / self.experiment.steps_per_epoch,
+            "epoch": step / self.experiment.steps_per_epoch,
             "train/loss": totals["loss"],
             "train/accuracy": totals["accuracy"],
-            "train/grad_norm": float(out["grad_norm"]),
-            **self._learning_rates(),
+            "train/grad_norm": grad_norm,
+            **self._learning_rates(step),
         }
-        metrics.write(self.step, row)
-        self.state = self.state._replace(sums=put(step_lib.zero_sums(), self.everywhere))
-        return row
+        metrics.write(step, row)
+        return {"loss": f"{totals['loss']:.3f}", "accuracy": f"{totals['accuracy']:.1%}"}
 
-    def _learning_rates(self) -> dict[str, float]:
+    def _learning_rates(self, step: int) -> dict[str, float]:
         """Of the first part, whose curve has the shape of all; of each where they differ."""
-        rates = {p: float(f(self.step - 1)) for p, f in self.experiment.schedules.items()}
+        rates = {p: float(x) for p, x in self._rates(np.int32(step - 1)).items()}
         each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
         first = next(iter(rates.values()))
         return {"learning_rate": first, **(each if len(set(rates.values())) > 1 else {})}
@@ -194,9 +196,9 @@ class Loop(Start):
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
         name, progress = self.config.select_on, self.progress
         evaluation = self.evaluate(self.parts(), self.selection)
-        result = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+        result = self.measured(evaluation)
         metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
-        progress.record(self.step, result)
+        progress.record(self.step, result, self.metric)
         if progress.best_step == self.step:
             write_mapping(self.experiment, self.state.mapping, self.workdir)
         patience = self.config.patience
@@ -217,8 +219,7 @@ class Loop(Start):
                 f"{self.config.backbone.name} (--config.backbone.weights)"
             )
 
-    def _check_finite(self) -> None:
-        failed = int(self.state.failed_step)
+    def _check_finite(self, failed: int) -> None:
         if failed >= 0:
             raise UserError(
                 f"the loss is not finite at step {failed}; checkpoints up to the one before it are "

@@ -10,9 +10,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
-from vp_jax.training.batching import eval_batches
+from vp_jax.progress_bar import progress_bar
+from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Parts
-from vp_jax.training.progress_bar import progress_bar
 from vp_jax.training.sharding import by_example, put, replicated
 from vp_jax.training.step import Batch
 from vp_jax.training.tally import Tally
@@ -20,22 +20,27 @@ from vp_jax.training.tally import Tally
 Fit = Callable[[Parts, data.Split], dict[str, Any]]
 
 
-def make_fit(tally: Tally, key: jax.Array, batch_size: int, mesh: Mesh) -> Fit:
+def make_fit(tally: Tally, key: jax.Array, feed: Feed, mesh: Mesh) -> Fit:
     """A function `(parts, split) -> head parameters`, compiled once for each set of parts.
 
     The key places random patches, anew for every batch, the same at every call.
     """
-    everywhere = replicated(mesh)
+    everywhere, examples = replicated(mesh), by_example(mesh)
 
     def count(
-        counts: jax.Array, parts: Parts, batch: Batch, key: jax.Array, number: jax.Array
+        counts: jax.Array,
+        parts: Parts,
+        store: Any,
+        batch: Batch,
+        key: jax.Array,
+        number: jax.Array,
     ) -> jax.Array:
-        rng = jax.random.fold_in(key, number)
+        rng, batch = jax.random.fold_in(key, number), feed.fetch(store, batch)
         return tally.add(counts, tally.outputs(parts, batch.image, rng=rng), batch)
 
     step = jax.jit(
         count,
-        in_shardings=(everywhere, everywhere, by_example(mesh), everywhere, everywhere),
+        in_shardings=(everywhere, everywhere, examples, examples, everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -43,9 +48,9 @@ def make_fit(tally: Tally, key: jax.Array, batch_size: int, mesh: Mesh) -> Fit:
     def fit(parts: Parts, split: data.Split) -> dict[str, Any]:
         counts = put(tally.zero(), everywhere)
         with progress_bar(len(split), "mapping classes", delay=2, leave=False) as bar:
-            for number, batch in enumerate(eval_batches(split, batch_size, mesh)):
-                counts = step(counts, parts, batch, key, np.uint32(number))
-                bar.update(batch_size)
+            for number, batch in enumerate(feed.eval_batches(split)):
+                counts = step(counts, parts, feed.store, batch, key, np.uint32(number))
+                bar.update(feed.plan.batch_size)
         return tally.head.fit(np.asarray(jax.device_get(counts)))
 
     return fit

@@ -35,7 +35,7 @@ class LinearProbe(Start):
             tuned = {"head": put(probe.params, self.everywhere)}
             self.state = self.state._replace(step=np.int32(self.step), tuned=tuned)
             chosen = self.evaluate(self.parts(), self.selection)
-            self.progress.record(self.step, {"loss": chosen.loss, "accuracy": chosen.accuracy})
+            self.progress.record(self.step, self.measured(chosen), self.metric)
             self.progress.done = True
             self.save()
         features_lib.forget(self.workdir / FEATURES)
@@ -44,7 +44,7 @@ class LinearProbe(Start):
     def _features(self, split: data.Split) -> np.ndarray:
         experiment, config = self.experiment, self.config
         compute = features_lib.make_compute(
-            experiment.outputs, experiment.key, config.batch_size, self.mesh
+            experiment.outputs, experiment.key, self.feed, self.mesh
         )
 
         def timed() -> np.ndarray:

@@ -13,9 +13,11 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, prompts
 from vp_jax.backbones import Backbone
+from vp_jax.data.augment import Mixing
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
-from vp_jax.training.checks import check, make_augment, make_prompt
+from vp_jax.training.checks import check, make_augment, make_mixing, make_prompt
+from vp_jax.training.device_memory import resident_limit
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.training.head import HeadOfRun, is_probe, make_head, starts_from_text
 from vp_jax.training.parts import make_optimizer, make_schedules
@@ -38,6 +40,7 @@ class Experiment:
       outputs: from parts and images to what the head reads.
       forward: from parts and images to logits.
       train_forward: the same with augmentation.
+      mixing: of training images and their labels; None without mixup and CutMix.
       tally: counts for a mapping that is fitted; else None.
       counting: the same in the train step, where a mapping is refitted in passing; else None.
       frozen: parameters of the parts that do not change.
@@ -57,6 +60,7 @@ class Experiment:
     outputs: Forward
     forward: Forward
     train_forward: Forward
+    mixing: Mixing | None
     tally: Tally | None
     counting: Tally | None
     frozen: Parts
@@ -108,7 +112,8 @@ def setup(
     prompt_params = prompt.init(init_key, image_shape) if "prompt" in config.tune else {}
 
     task = load_task(config, backbone)
-    steps_per_epoch = data.steps_per_epoch(len(task.train), config.batch_size)
+    count = max(len(task.train), 1)  # Some tasks can only be tested on.
+    steps_per_epoch = data.steps_per_epoch(count, config.batch_size)
     by_steps = config.tune and not is_probe(config)
     total_steps = steps_per_epoch * config.epochs if by_steps else 0
     schedules = make_schedules(config, total_steps) if by_steps else {}
@@ -145,6 +150,7 @@ def setup(
         outputs=outputs,
         forward=make_forward(outputs, head.head),
         train_forward=make_forward(train_outputs, head.head),
+        mixing=make_mixing(config, backbone.image_size),
         tally=tally,
         counting=counting,
         frozen=frozen,
@@ -192,6 +198,11 @@ def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
         class_names=class_names_setting(config.task.class_names),
         skip_corrupt=config.task.skip_corrupt,
         download=config.task.download,
+        splits=config.task.splits,
+        shots=config.task.shots,
+        pipeline=config.task.pipeline,
+        resident_limit=resident_limit(),
+        cache_dir=config.task.cache_dir or data.cache_folder(),
     )
     if config.tune and config.select_on == "val" and not len(task.val):
         raise UserError(

@@ -26,6 +26,12 @@ def by_example(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
+def local_rows(mesh: Mesh, count: int) -> np.ndarray:
+    """Which of `count` rows, split by example, are on devices of this process; int64, ascending."""
+    slices = by_example(mesh).addressable_devices_indices_map((count,)).values()
+    return np.unique(np.concatenate([np.arange(count)[index] for index in slices]))
+
+
 def put(tree: Any, sharding: NamedSharding) -> Any:
     """Places a tree of host arrays, the same on every process, as the sharding says."""
 

@@ -6,12 +6,14 @@ import dataclasses
 import pathlib
 import time
 
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import data
 from vp_jax.training import step as step_lib
 from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.evaluation import Evaluate, make_evaluate
+from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
+from vp_jax.training.feed import Feed, make_feed
 from vp_jax.training.forward import Parts
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import make_mesh, put, replicated
@@ -44,9 +46,9 @@ class Progress:
     train_images: int = 0
     wall_seconds: float = 0.0
 
-    def record(self, step: int, metrics: dict[str, float]) -> None:
-        """Takes note of an evaluation; the earliest of equals is the best."""
-        if self.best_step < 0 or metrics["accuracy"] > self.best["accuracy"]:
+    def record(self, step: int, metrics: dict[str, float], by: str = "accuracy") -> None:
+        """Takes note of an evaluation; the first with the highest `by` is best."""
+        if self.best_step < 0 or metrics[by] > self.best[by]:
             self.best_step, self.best, self.stale = step, metrics, 0
         else:
             self.stale += 1
@@ -84,6 +86,12 @@ def fresh_state(experiment: Experiment) -> State:
     )
 
 
+def feed_of(experiment: Experiment, mesh: Mesh) -> Feed:
+    """The way in which a run's batches get to the devices."""
+    config = experiment.config
+    return make_feed(experiment.task, config.batch_size, config.seed, mesh, config.task.workers)
+
+
 class Start:
     """One start of a run, fresh or resumed; `Loop` and `LinearProbe` say what it does.
 
@@ -91,6 +99,7 @@ class Start:
       experiment, config, workdir: of the run.
       mesh, everywhere: all devices, and the sharding that replicates.
       frozen: parameters of the parts that do not change, on the devices.
+      feed: of the batches.
       evaluate: of a split with any parts.
       zero_shot: the model before training.
       checkpoints: of the run.
@@ -105,10 +114,11 @@ class Start:
         self.mesh = make_mesh()
         self.everywhere = replicated(self.mesh)
         self.frozen = put(experiment.frozen, self.everywhere)
+        self.feed = feed_of(experiment, self.mesh)
         self.evaluate = make_evaluate(
-            experiment.forward, experiment.key, self.config.batch_size, self.mesh
+            experiment.forward, experiment.key, experiment.task, self.feed, self.mesh
         )
-        self.zero_shot = ZeroShot(experiment, self.frozen, self.mesh)
+        self.zero_shot = ZeroShot(experiment, self.frozen, self.feed, self.mesh)
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
         self.workdir = workdir
         fresh = fresh_state(experiment)
@@ -126,6 +136,16 @@ class Start:
     def selection(self) -> data.Split:
         """The split that is selected on."""
         return getattr(self.experiment.task, self.config.select_on)
+
+    @property
+    def metric(self) -> str:
+        """The name of the task's metric, by which the best step is chosen."""
+        return self.experiment.task.task.metric
+
+    def measured(self, evaluation: Evaluation) -> dict[str, float]:
+        """What of an evaluation is written down: loss, accuracy, and the task's own metric."""
+        every = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+        return {**every, self.metric: evaluation.metric}
 
     def parts(self) -> Parts:
         """All parameters as they are now."""

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vp_jax.data.augment import Mix, Mixing
+from vp_jax.errors import UserError
 from vp_jax.training.forward import Forward, Parts
 from vp_jax.training.tally import Tally
 
@@ -61,6 +63,8 @@ class State(NamedTuple):
     counts: jax.Array
 
 
+MIXING_STREAM = 10_000  # of the key of a step, which augmentation and prompts split into a few
+
 StepMetrics = dict[str, jax.Array]
 TrainStep = Callable[[State, Parts, Batch], tuple[State, StepMetrics]]
 EvalStep = Callable[[Parts, jax.Array, Batch], tuple[Sums, jax.Array]]
@@ -91,10 +95,20 @@ def init_state(
     )
 
 
-def batch_sums(logits: jax.Array, batch: Batch) -> Sums:
-    """Cross-entropy (nats), right answers and examples, each summed over the unmasked rows."""
+def batch_sums(logits: jax.Array, batch: Batch, mix: Mix | None = None) -> Sums:
+    """Cross-entropy (nats), right answers and examples, each summed over the unmasked rows.
+
+    The cross-entropy of mixed images is that of their two labels in proportion to their shares; the
+    right answer is the label with the larger share.
+    """
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.label)
-    right = logits.argmax(axis=-1) == batch.label
+    answer = batch.label
+    if mix is not None:
+        other = batch.label[mix.partner]
+        of_other = optax.softmax_cross_entropy_with_integer_labels(logits, other)
+        losses = mix.share * losses + (1.0 - mix.share) * of_other
+        answer = jnp.where(mix.share >= 0.5, batch.label, other)
+    right = logits.argmax(axis=-1) == answer
     return Sums(
         loss=jnp.sum(jnp.where(batch.mask, losses, 0.0)),
         correct=jnp.sum(jnp.where(batch.mask, right, False).astype(jnp.float32)),
@@ -103,7 +117,10 @@ def batch_sums(logits: jax.Array, batch: Batch) -> Sums:
 
 
 def make_train_step(
-    forward: Forward, optimizer: optax.GradientTransformation, counting: Tally | None = None
+    forward: Forward,
+    optimizer: optax.GradientTransformation,
+    counting: Tally | None = None,
+    mixing: Mixing | None = None,
 ) -> TrainStep:
     """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
 
@@ -117,21 +134,33 @@ def make_train_step(
       optimizer: of `state.tuned`.
       counting: counts the source logits of the batch in `state.counts`; its outputs and head then
         stand for `forward`.
+      mixing: draws how images and labels of a batch are mixed, from the step's key.
+
+    Raises:
+      UserError: `counting` and `mixing` together: an image of two labels is no vote for either.
     """
+    if counting is not None and mixing is not None:
+        raise UserError("a mapping cannot be counted on mixed images; turn mixup and cutmix off")
 
     def train_step(state: State, frozen: Parts, batch: Batch) -> tuple[State, StepMetrics]:
         rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
+        mix = None
+        if mixing is not None:
+            mix = mixing(jax.random.fold_in(rng, MIXING_STREAM), batch.mask)
+
         def loss_fn(tuned: Parts) -> tuple[jax.Array, tuple[Sums, jax.Array]]:
             parts = {**frozen, **state.mapping, **tuned}
             counts = state.counts
-            if counting is None:
+            if mix is not None:
+                logits = forward(parts, batch.image, rng=rng, mix=mix)
+            elif counting is None:
                 logits = forward(parts, batch.image, rng=rng)
             else:
                 source_logits = counting.outputs(parts, batch.image, rng=rng)
                 logits = counting.head.apply(parts["head"], source_logits)
                 counts = counting.add(counts, jax.lax.stop_gradient(source_logits), batch)
-            sums = batch_sums(logits, batch)
+            sums = batch_sums(logits, batch, mix)
             return sums.loss / jnp.maximum(sums.count, 1.0), (sums, counts)
 
         (loss, (sums, counts)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.tuned)

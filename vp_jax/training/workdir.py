@@ -31,6 +31,9 @@ MAY_CHANGE = (
     "head.text_weights",
     "task.data_dir",
     "task.download",
+    "task.pipeline",
+    "task.cache_dir",
+    "task.workers",
     "checkpoint_every_steps",
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Parts
 from vp_jax.training.mapping_fit import make_fit
 from vp_jax.training.setup import Experiment
@@ -22,14 +23,12 @@ class ZeroShot:
       fit: fits the mapping to a pass over a split with any parts; None where it is not fitted.
     """
 
-    def __init__(self, experiment: Experiment, frozen: Parts, mesh: Mesh):
+    def __init__(self, experiment: Experiment, frozen: Parts, feed: Feed, mesh: Mesh):
         self._experiment, self._frozen, self._mesh = experiment, frozen, mesh
         self._head: dict[str, Any] | None = None
         self.fit = None
         if experiment.tally is not None:
-            self.fit = make_fit(
-                experiment.tally, experiment.key, experiment.config.batch_size, mesh
-            )
+            self.fit = make_fit(experiment.tally, experiment.key, feed, mesh)
 
     @property
     def exists(self) -> bool:

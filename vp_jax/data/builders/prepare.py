@@ -87,7 +87,8 @@ def _convert(name: str, data_dir: str, manual_dir: pathlib.Path) -> pathlib.Path
 def _builder(name: str, data_dir: str) -> Any:
     import tensorflow_datasets as tfds
 
-    if name not in MODULES:
-        raise unknown("dataset of our own builders", name, MODULES)
-    importlib.import_module(f"vp_jax.data.builders.{MODULES[name]}")  # It registers the builder.
+    module, _, _ = name.partition("/")
+    if module not in MODULES:
+        raise unknown("dataset of our own builders", module, MODULES)
+    importlib.import_module(f"vp_jax.data.builders.{MODULES[module]}")  # It registers the builder.
     return tfds.builder(name, data_dir=data_dir, file_format="array_record")

@@ -111,7 +111,7 @@ TASKS = (
     ),
     Task(
         name="ucf101",
-        tfds_name="vp_ucf101",
+        tfds_name="vp_ucf101/split1",
         class_names=class_names("ucf101"),
         num_classes=101,
         sizes={"train": 9_537, "test": 3_783},
@@ -120,7 +120,7 @@ TASKS = (
         notes="human actions, the middle frame of each video",
         convention="the first of the three splits of the authors; frame T // 2 of T stands for the "
         "video, as with CLIP (section A.1) and CoOp",
-        manual="put the videos, UCF101.rar unpacked as UCF-101, and the splits, "
+        manual="put the videos, UCF101.rar unpacked by unrar x as UCF-101, and the splits, "
         "UCF101TrainTestSplits-RecognitionTask.zip unpacked as ucfTrainTestlist, both from "
         "https://www.crcv.ucf.edu/data/UCF101.php, into {manual_dir}",
         homepage="https://www.crcv.ucf.edu/data/UCF101.php",

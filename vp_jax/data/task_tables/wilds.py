@@ -21,7 +21,7 @@ TASKS = (
         val="val",
         extra=("id_val",),
         class_names=class_names("camelyon17"),
-        group_key="domain",
+        group_key="hospital",
         num_classes=2,
         sizes={"train": 302_436, "val": 34_904, "test": 85_054, "id_val": 33_560},
         download_size=10_658_709_504,
@@ -64,7 +64,7 @@ TASKS = (
         extra=("id_val", "id_test"),
         class_names=class_names("iwildcam"),
         metric="macro_f1",
-        group_key="domain",
+        group_key="location",
         num_classes=182,
         sizes={
             "train": 129_809,

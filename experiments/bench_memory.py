@@ -1,0 +1,110 @@
+"""How much host memory a dataset takes that is far larger than it.
+
+    python experiments/bench_memory.py
+    python experiments/bench_memory.py --gigabytes=0.2 --steps=50
+
+A folder of JPEG files of that many gigabytes is made (20 distinct photographs of 2000 x 1500,
+hard-linked under many names), and training goes over it by `stream` and by `cached`, in processes
+of their own, with the most memory that each held (its resident set, as the kernel counted it)
+printed at the end. The model is `clip_tiny`; `--size` is the side of the images that `cached` keeps
+on disk, so that these too are larger than the limit.
+
+Takes ten minutes on two cores and twice the gigabytes of disk.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from absl import app, flags
+from photographs import CLASSES, jpeg
+
+from vp_jax import data
+from vp_jax.report import table
+
+DISTINCT = 20
+WIDTH = 2000
+
+READ = """
+import resource, sys, time
+import numpy as np
+from vp_jax import data
+from vp_jax.data.preprocess import ResizeRule
+from vp_jax.training.feed import make_feed
+from vp_jax.training.sharding import make_mesh
+
+folder, pipeline, cache, size, batch, steps = sys.argv[1:]
+size, batch, steps = int(size), int(batch), int(steps)
+task = data.load_task(
+    "folder", resize=ResizeRule(size), data_dir=folder, pipeline=pipeline, cache_dir=cache
+)
+feed = make_feed(task, batch, 0, make_mesh())
+begin = time.monotonic()
+for number, got in enumerate(feed.train_batches(task.train, 0, steps)):
+    got.image.block_until_ready()
+seconds = time.monotonic() - begin
+decoded = sum(map(len, task.splits)) * size * size * 3
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print("RESULT", decoded, steps * batch * size * size * 3, steps * batch / seconds, peak)
+"""
+
+
+def make_folder(out: pathlib.Path, gigabytes: float) -> tuple[int, int]:
+    """Links photographs under many names; returns their number and bytes."""
+    files = [jpeg(number, (WIDTH, WIDTH * 3 // 4)) for number in range(DISTINCT)]
+    (out / "distinct").mkdir(parents=True)
+    for number, content in enumerate(files):
+        (out / "distinct" / f"{number}.jpg").write_bytes(content)
+    for label in range(CLASSES):
+        (out / "folder" / f"class_{label}").mkdir(parents=True)
+    count = total = 0
+    while total < gigabytes * 1e9:
+        name = out / "folder" / f"class_{count % CLASSES}" / f"{count:06}.jpg"
+        os.link(out / "distinct" / f"{count % DISTINCT}.jpg", name)
+        total += len(files[count % DISTINCT])
+        count += 1
+    return count, total
+
+
+def main(argv: list[str]) -> None:
+    """Makes the folder, reads it, prints a table."""
+    del argv
+    values = flags.FLAGS
+    with tempfile.TemporaryDirectory(dir=values.scratch) as scratch:
+        root = pathlib.Path(scratch)
+        count, total = make_folder(root, values.gigabytes)
+        print(f"{count:,} photographs of {WIDTH} x {WIDTH * 3 // 4}, {total / 1e9:.1f} GB")
+        rows = []
+        for pipeline in data.PIPELINES[1:]:
+            arguments = (root / "folder", pipeline, root / "cache", values.size, values.batch)
+            done = subprocess.run(
+                [sys.executable, "-c", READ, *map(str, arguments), str(values.steps)],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))
+            decoded, read, rate, peak = map(float, line.split()[1:])
+            rows.append(
+                (
+                    pipeline,
+                    f"{decoded / 1e9:.1f} GB",
+                    f"{read / 1e9:.1f} GB",
+                    f"{rate:,.0f}",
+                    f"{peak / 1e9:.2f} GB",
+                )
+            )
+    print(table(rows, ("pipeline", "decoded", "read", "images/s", "most memory")))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_float("gigabytes", 10.0, "of JPEG files", lower_bound=0.001)
+    flags.DEFINE_integer("size", 512, "side of the decoded images", lower_bound=1)
+    flags.DEFINE_integer("batch", 64, "images a step", lower_bound=1)
+    flags.DEFINE_integer("steps", 200, "batches to read", lower_bound=1)
+    flags.DEFINE_string("scratch", None, "where the files go; by default the system's place")
+    app.run(main)

@@ -1,0 +1,221 @@
+"""How fast each pipeline brings images to the model, alone and inside training.
+
+    python experiments/bench_pipelines.py
+    python experiments/bench_pipelines.py --model=clip_tiny --count=256 --steps=2 --rounds=2
+
+Two folders are made: pictures of 32 x 32 as PNG and photographs of 500 x 375 as JPEG. For each of
+them and each of `resident`, `cached` and `stream`:
+
+  alone: images/s of a pass over all of them, up to pixels on the device, with nothing else to do.
+  training: images/s of train steps with batches of the pipeline.
+  waiting: by how much these steps are slower than steps with one batch that is on the device from
+    the beginning; all pipelines and the fixed batch take turns, round after round, and medians of
+    the rounds are compared. It holds all that data cost a step, also the cores that decoding takes
+    from it. Noise makes it negative at times.
+  host: the share of the time in which the train loop stood and waited for a batch.
+
+The model has random weights. Takes 12 minutes on two cores with the defaults; a busy machine
+spoils it. Compare numbers of one run only.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+from photographs import CLASSES, make
+from PIL import Image
+from random_weights import random_params
+
+from vp_jax import backbones, data, heads, prompts
+from vp_jax.data.preprocess import ResizeRule
+from vp_jax.host_memory import keep_freed_memory
+from vp_jax.report import table
+from vp_jax.training import optimizers
+from vp_jax.training.advance import Advance, Log, Pace, make_advance
+from vp_jax.training.feed import HostFeed, ResidentFeed, make_feed
+from vp_jax.training.forward import Parts, make_forward, make_outputs
+from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.step import (
+    Batch,
+    State,
+    StepMetrics,
+    TrainStep,
+    init_state,
+    make_train_step,
+)
+
+FIXED = "fixed batch"
+ENDLESS = 10**6  # steps
+
+
+class Variant(NamedTuple):
+    """One way to train: its feed (None for the fixed batch), splits, steps and state."""
+
+    feed: ResidentFeed | HostFeed | None
+    splits: tuple[data.Split, ...]
+    advance: Callable[[State, int, int], tuple[State, Any, StepMetrics]]
+    state: State
+
+
+def small_pictures(out: pathlib.Path, count: int) -> None:
+    """Writes PNG files of 32 x 32 noise, one folder a class."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        folder = out / f"class_{number % CLASSES}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:06}.png")
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds that a call takes until its arrays are there."""
+    start = time.monotonic()
+    jax.block_until_ready(run())
+    return time.monotonic() - start
+
+
+def alone(feed: ResidentFeed | HostFeed, splits: tuple[data.Split, ...]) -> float:
+    """Images/s of a pass over some splits."""
+    fetch = jax.jit(feed.fetch)
+    for batch in feed.eval_batches(splits[0].take(np.arange(1))):
+        jax.block_until_ready(fetch(feed.store, batch))  # compiles
+
+    def run() -> None:
+        for split in splits:
+            for batch in feed.eval_batches(split):
+                jax.block_until_ready(fetch(feed.store, batch).image)
+
+    return sum(map(len, splits)) / timed(run)
+
+
+def fixed_batch(step: TrainStep, batch: Batch, mesh: jax.sharding.Mesh) -> Advance:
+    """Steps that all have the same batch."""
+    program = jax.jit(step, out_shardings=replicated(mesh), donate_argnums=0)
+
+    def advance(
+        state: State, frozen: Parts, start: int, stop: int
+    ) -> tuple[State, Log | None, StepMetrics]:
+        for _ in range(start, stop):
+            state, out = program(state, frozen, batch)
+            out["loss"].block_until_ready()
+        return state, None, out
+
+    return advance
+
+
+def variants(
+    folder: pathlib.Path, cache: pathlib.Path, model: str, batch: int
+) -> Iterator[tuple[str, Variant]]:
+    """All ways of training on a folder, by name."""
+    backbone = backbones.from_params(model, random_params(model))
+    rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
+    prompt = prompts.pad(max(1, backbone.image_size * 30 // 224))
+    shape = (backbone.image_size, backbone.image_size, 3)
+    texts = np.random.default_rng(0).normal(size=(CLASSES, backbone.embed_dim))
+    texts = (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+    head = heads.text(texts, np.float32(backbone.logit_scale))
+    forward = make_forward(make_outputs(backbone, prompt, "normalized", "features"), head)
+    optimizer = optimizers.by_name("sgd", lambda step: 0.1, momentum=0.9, weight_decay=0.0)
+    step = make_train_step(forward, optimizer)
+    mesh = make_mesh()
+    everywhere = replicated(mesh)
+    params = head.init(jax.random.key(0), backbone.embed_dim, CLASSES)
+    frozen = put({"backbone": backbone.image_params("features"), "head": params}, everywhere)
+
+    def state() -> State:
+        tuned = {"prompt": prompt.init(jax.random.key(1), shape)}
+        return put(init_state(tuned, optimizer, jax.random.key(2)), everywhere)
+
+    def bound(advance: Advance) -> Callable[[State, int, int], tuple[State, Any, StepMetrics]]:
+        return lambda state, start, stop: advance(state, frozen, start, stop)
+
+    for pipeline in data.PIPELINES:
+        task = data.load_task(
+            "folder", resize=rule, data_dir=folder, pipeline=pipeline, cache_dir=cache
+        )
+        feed = make_feed(task, batch, 0, mesh)
+        steps = data.steps_per_epoch(len(task.train), batch)
+        pace = Pace(steps, ENDLESS)
+        advance = make_advance(step, feed, task.train, pace, ENDLESS, mesh)
+        yield pipeline, Variant(feed, task.splits, bound(advance), state())
+    (ready,) = list(feed.eval_batches(task.train.take(np.arange(batch))))
+    ready = ready._replace(image=jax.device_put(task.train.images[np.arange(batch)]))
+    yield FIXED, Variant(None, (), bound(fixed_batch(step, ready, mesh)), state())
+
+
+def measure(
+    folder: pathlib.Path, cache: pathlib.Path, model: str, batch: int, steps: int, rounds: int
+) -> list[tuple[object, ...]]:
+    """The rows of one folder: pipeline, alone, training, waiting, host."""
+    every, seconds, rate, at = {}, {}, {}, {}
+    for name, variant in variants(folder, cache, model, batch):
+        if variant.feed is not None:
+            rate[name] = alone(variant.feed, variant.splits)
+        every[name], seconds[name], at[name] = variant, [], 0
+    for number in range(rounds + 1):
+        for name, variant in every.items():
+            if isinstance(variant.feed, HostFeed) and number == 1:
+                variant.feed.waited = 0.0  # the first round compiles and fills the queue
+            start = time.monotonic()
+            state = variant.state
+            for _ in range(steps):  # a step a call, so that no call crosses an epoch's end
+                state, _, out = variant.advance(state, at[name], at[name] + 1)
+                at[name] += 1
+            jax.block_until_ready(out)
+            every[name] = variant._replace(state=state)
+            if number:
+                seconds[name].append(time.monotonic() - start)
+    fixed = statistics.median(seconds[FIXED])
+    rows = []
+    for name, variant in every.items():
+        taken = statistics.median(seconds[name])
+        host = None
+        if isinstance(variant.feed, HostFeed):
+            host = f"{100 * variant.feed.waited / sum(seconds[name]):.2f} %"
+        elif variant.feed is not None:
+            host = "0.00 %"
+        waiting = None if name == FIXED else f"{100 * (1 - fixed / taken):+.1f} %"
+        passes = None if name == FIXED else f"{rate[name]:,.0f}"
+        rows.append((name, passes, f"{steps * batch / taken:,.1f}", waiting, host))
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Makes the folders, measures, prints the tables."""
+    del argv
+    keep_freed_memory()
+    logging.set_verbosity(logging.WARNING)
+    values = flags.FLAGS
+    with tempfile.TemporaryDirectory() as scratch:
+        root = pathlib.Path(scratch)
+        small_pictures(root / "small", values.count)
+        make(root / "large", values.count)
+        for name, what in (("small", "32 x 32, PNG"), ("large", "500 x 375, JPEG")):
+            rows = measure(
+                root / name,
+                root / "cache",
+                values.model,
+                values.batch,
+                values.steps,
+                values.rounds,
+            )
+            print(f"\n{what}, {values.model}, batch {values.batch}, {values.count:,} images")
+            headers = ("pipeline", "alone, images/s", "training, images/s", "waiting", "host")
+            print(table(rows, headers), flush=True)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("model", "clip_vit_b32", "a CLIP with a vision transformer")
+    flags.DEFINE_integer("count", 1024, "images of each folder", lower_bound=20)
+    flags.DEFINE_integer("batch", 32, "images a step", lower_bound=1)
+    flags.DEFINE_integer("steps", 3, "train steps a round", lower_bound=1)
+    flags.DEFINE_integer("rounds", 5, "rounds that are timed", lower_bound=1)
+    app.run(main)
