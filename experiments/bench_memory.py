@@ -4,10 +4,10 @@
     python experiments/bench_memory.py --gigabytes=0.2 --steps=50
 
 A folder of JPEG files of that many gigabytes is made (20 distinct photographs of 2000 x 1500,
-hard-linked under many names), and training goes over it by `stream` and by `cached`, in processes
-of their own, with the most memory that each held (its resident set, as the kernel counted it)
-printed at the end. The model is `clip_tiny`; `--size` is the side of the images that `cached` keeps
-on disk, so that these too are larger than the limit.
+hard-linked under many names), and batches of a training are read from it by `cached` and by
+`stream`, in processes of their own. *most memory* is the largest resident set that each had, as the
+kernel counted it, with Python and JAX in it; *decoded* is the size of all images in uint8, which
+`cached` keeps on disk, *read* that of the batches that were read.
 
 Takes ten minutes on two cores and twice the gigabytes of disk.
 """
@@ -27,7 +27,6 @@ from vp_jax import data
 from vp_jax.report import table
 
 DISTINCT = 20
-WIDTH = 2000
 
 READ = """
 import resource, sys, time
@@ -53,19 +52,18 @@ print("RESULT", decoded, steps * batch * size * size * 3, steps * batch / second
 """
 
 
-def make_folder(out: pathlib.Path, gigabytes: float) -> tuple[int, int]:
+def make_folder(out: pathlib.Path, gigabytes: float, size: tuple[int, int]) -> tuple[int, int]:
     """Links photographs under many names; returns their number and bytes."""
-    files = [jpeg(number, (WIDTH, WIDTH * 3 // 4)) for number in range(DISTINCT)]
     (out / "distinct").mkdir(parents=True)
-    for number, content in enumerate(files):
-        (out / "distinct" / f"{number}.jpg").write_bytes(content)
     for label in range(CLASSES):
         (out / "folder" / f"class_{label}").mkdir(parents=True)
     count = total = 0
-    while total < gigabytes * 1e9:
-        name = out / "folder" / f"class_{count % CLASSES}" / f"{count:06}.jpg"
-        os.link(out / "distinct" / f"{count % DISTINCT}.jpg", name)
-        total += len(files[count % DISTINCT])
+    while total < gigabytes * 1e9 or count < 3 * CLASSES:
+        distinct = out / "distinct" / f"{count % DISTINCT}.jpg"
+        if not distinct.exists():
+            distinct.write_bytes(jpeg(count, size))
+        os.link(distinct, out / "folder" / f"class_{count % CLASSES}" / f"{count:06}.jpg")
+        total += distinct.stat().st_size
         count += 1
     return count, total
 
@@ -76,8 +74,9 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     with tempfile.TemporaryDirectory(dir=values.scratch) as scratch:
         root = pathlib.Path(scratch)
-        count, total = make_folder(root, values.gigabytes)
-        print(f"{count:,} photographs of {WIDTH} x {WIDTH * 3 // 4}, {total / 1e9:.1f} GB")
+        size = (values.width, values.width * 3 // 4)
+        count, total = make_folder(root, values.gigabytes, size)
+        print(f"{count:,} photographs of {size[0]} x {size[1]}, {total / 1e9:.1f} GB")
         rows = []
         for pipeline in data.PIPELINES[1:]:
             arguments = (root / "folder", pipeline, root / "cache", values.size, values.batch)
@@ -103,8 +102,9 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_float("gigabytes", 10.0, "of JPEG files", lower_bound=0.001)
+    flags.DEFINE_integer("width", 2000, "of the photographs, in pixels", lower_bound=4)
     flags.DEFINE_integer("size", 512, "side of the decoded images", lower_bound=1)
     flags.DEFINE_integer("batch", 64, "images a step", lower_bound=1)
-    flags.DEFINE_integer("steps", 200, "batches to read", lower_bound=1)
+    flags.DEFINE_integer("steps", 100, "batches to read", lower_bound=1)
     flags.DEFINE_string("scratch", None, "where the files go; by default the system's place")
     app.run(main)

@@ -9,9 +9,10 @@ them and each of `resident`, `cached` and `stream`:
   alone: images/s of a pass over all of them, up to pixels on the device, with nothing else to do.
   training: images/s of train steps with batches of the pipeline.
   waiting: by how much these steps are slower than steps with one batch that is on the device from
-    the beginning; all pipelines and the fixed batch take turns, round after round, and medians of
-    the rounds are compared. It holds all that data cost a step, also the cores that decoding takes
-    from it. Noise makes it negative at times.
+    the beginning; all pipelines and the fixed batch take turns, round after round, each reads
+    ahead in its own turn only, and the fastest rounds are compared. It holds all that data cost a
+    step: the first batch of a turn, and the cores that decoding takes from the step. Noise makes
+    it negative at times.
   host: the share of the time in which the train loop stood and waited for a batch.
 
 The model has random weights. Takes 12 minutes on two cores with the defaults; a busy machine
@@ -20,11 +21,11 @@ spoils it. Compare numbers of one run only.
 
 from __future__ import annotations
 
+import functools
 import pathlib
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -39,30 +40,30 @@ from vp_jax.data.preprocess import ResizeRule
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training import optimizers
-from vp_jax.training.advance import Advance, Log, Pace, make_advance
+from vp_jax.training.advance import Advance, Pace, make_advance
 from vp_jax.training.feed import HostFeed, ResidentFeed, make_feed
 from vp_jax.training.forward import Parts, make_forward, make_outputs
 from vp_jax.training.sharding import make_mesh, put, replicated
-from vp_jax.training.step import (
-    Batch,
-    State,
-    StepMetrics,
-    TrainStep,
-    init_state,
-    make_train_step,
-)
+from vp_jax.training.step import Batch, State, init_state, make_train_step
 
 FIXED = "fixed batch"
 ENDLESS = 10**6  # steps
 
 
 class Variant(NamedTuple):
-    """One way to train: its feed (None for the fixed batch), splits, steps and state."""
+    """One way to train.
 
-    feed: ResidentFeed | HostFeed | None
-    splits: tuple[data.Split, ...]
-    advance: Callable[[State, int, int], tuple[State, Any, StepMetrics]]
+    Attributes:
+      train: from the state, and the first step and the one after the last, to the state after them.
+      state: as it is now.
+      feed: where its batches are from; None for the fixed batch.
+      splits: of its task.
+    """
+
+    train: Callable[[State, int, int], State]
     state: State
+    feed: ResidentFeed | HostFeed | None = None
+    splits: tuple[data.Split, ...] = ()
 
 
 def small_pictures(out: pathlib.Path, count: int) -> None:
@@ -96,19 +97,35 @@ def alone(feed: ResidentFeed | HostFeed, splits: tuple[data.Split, ...]) -> floa
     return sum(map(len, splits)) / timed(run)
 
 
-def fixed_batch(step: TrainStep, batch: Batch, mesh: jax.sharding.Mesh) -> Advance:
-    """Steps that all have the same batch."""
-    program = jax.jit(step, out_shardings=replicated(mesh), donate_argnums=0)
+def one_by_one(
+    program: Callable[[State, Parts, Batch], tuple[State, Any]],
+    frozen: Parts,
+    batches: Callable[[int, int], Iterable[Batch]],
+) -> Callable[[State, int, int], State]:
+    """Training with batches from the host, read ahead anew at every call; two steps in flight."""
 
-    def advance(
-        state: State, frozen: Parts, start: int, stop: int
-    ) -> tuple[State, Log | None, StepMetrics]:
-        for _ in range(start, stop):
+    def train(state: State, start: int, stop: int) -> State:
+        before = None
+        for batch in batches(start, stop):
             state, out = program(state, frozen, batch)
-            out["loss"].block_until_ready()
-        return state, None, out
+            if before is not None:
+                before.block_until_ready()
+            before = out["loss"]
+        return state
 
-    return advance
+    return train
+
+
+def step_by_step(advance: Advance, frozen: Parts) -> Callable[[State, int, int], State]:
+    """Training on resident images, a call a step as the train loop does where steps are long."""
+
+    def train(state: State, start: int, stop: int) -> State:
+        for step in range(start, stop):
+            state, _, out = advance(state, frozen, step, step + 1)
+            out["loss"].block_until_ready()
+        return state
+
+    return train
 
 
 def variants(
@@ -134,56 +151,54 @@ def variants(
         tuned = {"prompt": prompt.init(jax.random.key(1), shape)}
         return put(init_state(tuned, optimizer, jax.random.key(2)), everywhere)
 
-    def bound(advance: Advance) -> Callable[[State, int, int], tuple[State, Any, StepMetrics]]:
-        return lambda state, start, stop: advance(state, frozen, start, stop)
-
+    program = jax.jit(step, out_shardings=everywhere, donate_argnums=0)
     for pipeline in data.PIPELINES:
         task = data.load_task(
             "folder", resize=rule, data_dir=folder, pipeline=pipeline, cache_dir=cache
         )
         feed = make_feed(task, batch, 0, mesh)
-        steps = data.steps_per_epoch(len(task.train), batch)
-        pace = Pace(steps, ENDLESS)
-        advance = make_advance(step, feed, task.train, pace, ENDLESS, mesh)
-        yield pipeline, Variant(feed, task.splits, bound(advance), state())
+        if isinstance(feed, ResidentFeed):
+            pace = Pace(data.steps_per_epoch(len(task.train), batch), ENDLESS)
+            train = step_by_step(make_advance(step, feed, task.train, pace, ENDLESS, mesh), frozen)
+        else:
+            batches = functools.partial(feed.train_batches, task.train)
+            train = one_by_one(program, frozen, batches)
+        yield pipeline, Variant(train, state(), feed, task.splits)
     (ready,) = list(feed.eval_batches(task.train.take(np.arange(batch))))
-    ready = ready._replace(image=jax.device_put(task.train.images[np.arange(batch)]))
-    yield FIXED, Variant(None, (), bound(fixed_batch(step, ready, mesh)), state())
+    train = one_by_one(program, frozen, lambda start, stop: [ready] * (stop - start))
+    yield FIXED, Variant(train, state())
 
 
 def measure(
     folder: pathlib.Path, cache: pathlib.Path, model: str, batch: int, steps: int, rounds: int
 ) -> list[tuple[object, ...]]:
     """The rows of one folder: pipeline, alone, training, waiting, host."""
-    every, seconds, rate, at = {}, {}, {}, {}
+    every: dict[str, Variant] = {}
+    seconds: dict[str, list[float]] = {}
+    rate: dict[str, float] = {}
     for name, variant in variants(folder, cache, model, batch):
         if variant.feed is not None:
             rate[name] = alone(variant.feed, variant.splits)
-        every[name], seconds[name], at[name] = variant, [], 0
-    for number in range(rounds + 1):
+        every[name], seconds[name] = variant, []
+    for number in range(rounds + 1):  # the first compiles
         for name, variant in every.items():
-            if isinstance(variant.feed, HostFeed) and number == 1:
-                variant.feed.waited = 0.0  # the first round compiles and fills the queue
             start = time.monotonic()
-            state = variant.state
-            for _ in range(steps):  # a step a call, so that no call crosses an epoch's end
-                state, _, out = variant.advance(state, at[name], at[name] + 1)
-                at[name] += 1
-            jax.block_until_ready(out)
+            state = variant.train(variant.state, number * steps, (number + 1) * steps)
+            jax.block_until_ready(state)
             every[name] = variant._replace(state=state)
             if number:
                 seconds[name].append(time.monotonic() - start)
-    fixed = statistics.median(seconds[FIXED])
+            elif isinstance(variant.feed, HostFeed):
+                variant.feed.waited = 0.0
+    fixed = min(seconds[FIXED])
     rows = []
     for name, variant in every.items():
-        taken = statistics.median(seconds[name])
-        host = None
-        if isinstance(variant.feed, HostFeed):
-            host = f"{100 * variant.feed.waited / sum(seconds[name]):.2f} %"
-        elif variant.feed is not None:
-            host = "0.00 %"
-        waiting = None if name == FIXED else f"{100 * (1 - fixed / taken):+.1f} %"
-        passes = None if name == FIXED else f"{rate[name]:,.0f}"
+        taken = min(seconds[name])
+        host = passes = waiting = None
+        if variant.feed is not None:
+            waited = getattr(variant.feed, "waited", 0.0)
+            host = f"{100 * waited / sum(seconds[name]):.2f} %"
+            passes, waiting = f"{rate[name]:,.0f}", f"{100 * (1 - fixed / taken):+.1f} %"
         rows.append((name, passes, f"{steps * batch / taken:,.1f}", waiting, host))
     return rows
 
@@ -216,6 +231,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("model", "clip_vit_b32", "a CLIP with a vision transformer")
     flags.DEFINE_integer("count", 1024, "images of each folder", lower_bound=20)
     flags.DEFINE_integer("batch", 32, "images a step", lower_bound=1)
-    flags.DEFINE_integer("steps", 3, "train steps a round", lower_bound=1)
+    flags.DEFINE_integer("steps", 4, "train steps a round", lower_bound=1)
     flags.DEFINE_integer("rounds", 5, "rounds that are timed", lower_bound=1)
     app.run(main)

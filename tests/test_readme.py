@@ -37,7 +37,7 @@ def test_the_two_commands_are_one_line_each():
     install = re.findall(r"^python3 -m venv \S+ && .*$", README, re.MULTILINE)
     assert len(install) == 2
     assert install[0].endswith("-m vp_jax.train --config=configs/quickstart.py")
-    assert install[1].endswith("-m pytest -n auto")
+    assert install[1].endswith("-m pytest -n auto --dist worksteal")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

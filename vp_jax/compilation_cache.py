@@ -6,7 +6,7 @@ import os
 import pathlib
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
-LEAST_SECONDS = ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+LEAST_SECONDS = ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def keep_compiled_programs(folder: str | os.PathLike[str]) -> None:

@@ -127,13 +127,10 @@ def _in_one_program(
             batch = jax.lax.with_sharding_constraint(batch, by_example(mesh))
             return logged(state, log, frozen, feed.fetch(store, batch))
 
-        log = _empty_log()
-        out = jax.eval_shape(step, state, log)[2]
-        out = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), out)
         return jax.lax.while_loop(
             lambda carry: carry[0].step < stop,
             lambda carry: step(carry[0], carry[1]),
-            (state, log, out),
+            (state, _empty_log(), step_lib.zero_metrics(state.tuned)),
         )
 
     program = jax.jit(

@@ -70,6 +70,12 @@ TrainStep = Callable[[State, Parts, Batch], tuple[State, StepMetrics]]
 EvalStep = Callable[[Parts, jax.Array, Batch], tuple[Sums, jax.Array]]
 
 
+def zero_metrics(tuned: Parts) -> StepMetrics:
+    """Metrics with the names and types of those that a step with these parts returns."""
+    names = ("loss", "grad_norm", *(f"grad_norm/{part}" for part in tuned))
+    return {name: jnp.zeros((), jnp.float32) for name in names}
+
+
 def zero_sums() -> Sums:
     """Totals over no example."""
     return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
