@@ -1,6 +1,7 @@
 """Decoded images on disk: found again, replaced when the data change, whole or not there."""
 
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -111,6 +112,20 @@ def test_an_interrupted_start_leaves_nothing(folder, tmp_path, monkeypatch):
             load(folder, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
     load(folder, tmp_path / "cache")
+
+
+def test_what_a_killed_start_left_is_removed(folder, tmp_path):
+    for name in ("killed", "at_work"):
+        place = tmp_path / "cache" / f".incomplete-{name}"
+        place.mkdir(parents=True)
+        (place / "images.npy").write_bytes(b"half")
+        (place / ".lock").touch()
+    with open(tmp_path / "cache" / ".incomplete-at_work" / ".lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        load(folder, tmp_path / "cache")
+    left = sorted(p.name.split("-")[0] for p in (tmp_path / "cache").iterdir())
+    assert left == [".incomplete", "folder"]
+    assert (tmp_path / "cache" / ".incomplete-at_work" / "images.npy").exists()
 
 
 def test_of_two_starts_at_once_both_go_on(folder, tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ when it is whole. An entry whose dataset has changed is replaced.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +17,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,6 +30,7 @@ FORMAT = 1
 """Raised when decoding or the layout of an entry changes."""
 
 ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
+INCOMPLETE, LOCK = ".incomplete-", ".lock"
 
 Fill = Callable[[np.ndarray, Callable[[], None]], Index]
 """Writes all images into an array, calling its second argument now and then."""
@@ -94,7 +97,9 @@ def build(
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        staging = pathlib.Path(tempfile.mkdtemp(prefix=".incomplete-", dir=place.parent))
+        _remove_abandoned(place.parent)
+        staging = pathlib.Path(tempfile.mkdtemp(prefix=INCOMPLETE, dir=place.parent))
+        lock = _locked(staging)
     except OSError as e:
         raise _unwritable(place.parent, e) from e
     try:
@@ -114,6 +119,7 @@ def build(
                 "corrupt": list(index.corrupt),
             }
             (staging / ABOUT).write_text(json.dumps(about))
+            (staging / LOCK).unlink()
             if place.exists():
                 place.rename(staging.with_name(f"{staging.name}.old"))
             staging.rename(place)
@@ -122,8 +128,24 @@ def build(
                 raise _unwritable(place.parent, e) from e
         return index
     finally:
+        lock.close()
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(staging.with_name(f"{staging.name}.old"), ignore_errors=True)
+
+
+def _locked(folder: pathlib.Path) -> IO[str]:
+    """The lock file of an entry that is being made; open and locked."""
+    file = open(folder / LOCK, "w")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _remove_abandoned(folder: pathlib.Path) -> None:
+    """Removes what processes left that were killed while they made an entry."""
+    for lock in folder.glob(f"{INCOMPLETE}*/{LOCK}"):
+        with contextlib.suppress(OSError), open(lock) as file:  # Whoever makes it has locked it.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _create(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:
