@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,6 +12,7 @@ import numpy as np
 
 from vp_jax.data.decode import decode_image
 from vp_jax.data.examples import Examples
+from vp_jax.data.images import RELEASE_BYTES
 from vp_jax.data.host_preprocess import preprocess_one
 from vp_jax.data.resize_rule import ResizeRule
 from vp_jax.errors import UserError
@@ -137,7 +139,7 @@ def decode_all(
       decoder: of the dataset.
       images: uint8 of `decoder.shape`, filled in; rows of corrupt images are left as they are.
       progress: show a progress bar when it takes more than a second.
-      release: called now and then, when much has been written.
+      release: called whenever about `RELEASE_BYTES` have been written.
 
     Raises:
       MixedSizes: images were to keep their size and have several.
@@ -219,6 +221,7 @@ def _pass(
                 good[row], failures[row] = False, failure
         return stop - start
 
+    every = max(1, RELEASE_BYTES // (CHUNK * math.prod(decoder.shape[1:])))
     pool = ThreadPoolExecutor(os.cpu_count())
     bar = progress_bar(total, what, delay=1, disable=not progress, leave=False)
     try:
@@ -226,7 +229,7 @@ def _pass(
             started = [pool.submit(chunk, start) for start in range(0, total, CHUNK)]
             for number, done in enumerate(as_completed(started)):
                 bar.update(done.result())
-                if number % 64 == 63:
+                if number % every == every - 1:
                     release()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 RELEASE_BYTES = 1 << 28
-"""Pages of a mapped file are given back to the system after this much has been read."""
+"""Pages of a mapped file are given back to the system after this much was read or written."""
 
 
 class Images(Protocol):
