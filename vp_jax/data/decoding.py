@@ -12,8 +12,8 @@ import numpy as np
 
 from vp_jax.data.decode import decode_image
 from vp_jax.data.examples import Examples
-from vp_jax.data.images import RELEASE_BYTES
 from vp_jax.data.host_preprocess import preprocess_one
+from vp_jax.data.images import RELEASE_BYTES
 from vp_jax.data.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.progress_bar import progress_bar
