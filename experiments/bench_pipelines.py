@@ -43,7 +43,7 @@ from vp_jax.training import optimizers
 from vp_jax.training.advance import Advance, Pace, make_advance
 from vp_jax.training.feed import HostFeed, ResidentFeed, make_feed
 from vp_jax.training.forward import Parts, make_forward, make_outputs
-from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.sharding import by_example, make_mesh, put, replicated
 from vp_jax.training.step import Batch, State, init_state, make_train_step
 
 FIXED = "fixed batch"
@@ -95,6 +95,11 @@ def alone(feed: ResidentFeed | HostFeed, splits: tuple[data.Split, ...]) -> floa
                 jax.block_until_ready(fetch(feed.store, batch).image)
 
     return sum(map(len, splits)) / timed(run)
+
+
+def ready_batch(split: data.Split, count: int) -> Batch:
+    """The first examples of a split, in the size in which the resident images are."""
+    return Batch(split.images[np.arange(count)], split.labels[:count], np.ones(count, bool))
 
 
 def one_by_one(
@@ -158,14 +163,14 @@ def variants(
         )
         feed = make_feed(task, batch, 0, mesh)
         if isinstance(feed, ResidentFeed):
+            fixed = put(ready_batch(task.train, batch), by_example(mesh))
             pace = Pace(data.steps_per_epoch(len(task.train), batch), ENDLESS)
             train = step_by_step(make_advance(step, feed, task.train, pace, ENDLESS, mesh), frozen)
         else:
             batches = functools.partial(feed.train_batches, task.train)
             train = one_by_one(program, frozen, batches)
         yield pipeline, Variant(train, state(), feed, task.splits)
-    (ready,) = list(feed.eval_batches(task.train.take(np.arange(batch))))
-    train = one_by_one(program, frozen, lambda start, stop: [ready] * (stop - start))
+    train = one_by_one(program, frozen, lambda start, stop: [fixed] * (stop - start))
     yield FIXED, Variant(train, state())
 
 
