@@ -30,9 +30,11 @@ class Feed(Protocol):
     pixels of them.
 
     Attributes:
+      plan: which examples are in which batch.
       store: device arrays that are an argument of every such program too; by example, or nothing.
     """
 
+    plan: Plan
     store: Any
 
     def fetch(self, store: Any, batch: Batch) -> Batch:
@@ -81,6 +83,7 @@ class Plan(NamedTuple):
         return -(-self.batch_size // self.devices) * self.devices
 
     def fill_up(self, indices: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Indices and mask `[batch_size]` as `[rows]`, index 0 and False where it is filled up."""
         extra = self.rows - len(indices)
         return np.pad(indices, (0, extra)), np.pad(mask, (0, extra))
 
