@@ -5,9 +5,18 @@ from __future__ import annotations
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip_sizes import ClipSize
 from vp_jax.backbones.custom import from_fn
-from vp_jax.backbones.loading import SOURCES, from_params, init_params, is_clip, load, names
+from vp_jax.backbones.loading import (
+    REMATS,
+    SOURCES,
+    from_params,
+    init_params,
+    is_clip,
+    load,
+    names,
+)
 
 __all__ = [
+    "REMATS",
     "SOURCES",
     "Backbone",
     "ClipSize",

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
 from vp_jax.backbones.inputs import check_images
 
 KERNEL_EPSILON = 1e-10  # of the released code, google-research/big_transfer; timm has 1e-8
@@ -104,6 +105,7 @@ class BitResNet(nn.Module):
       width: channels after the root block.
       groups: of every GroupNorm; must divide all channel counts.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
@@ -111,6 +113,7 @@ class BitResNet(nn.Module):
     width: int = 64
     groups: int = 32
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -123,9 +126,10 @@ class BitResNet(nn.Module):
         x = StandardizedConv(self.width, 7, 2, self.dtype, name="root_conv")(images)
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         x = nn.max_pool(x, (3, 3), strides=(2, 2))
+        bottleneck = remat.block(PreActivationBottleneck, self.remat)
         for stage, blocks in enumerate(self.layers):
             for block in range(blocks):
-                x = PreActivationBottleneck(
+                x = bottleneck(
                     self.width * 2**stage,
                     stride=2 if stage > 0 and block == 0 else 1,
                     groups=self.groups,

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
 from vp_jax.backbones.inputs import check_images
 from vp_jax.backbones.resnet import BasicBlock, conv
 
@@ -42,22 +43,25 @@ class CifarResNet(nn.Module):
       blocks: in each of the three stages.
       width: channels of the first stage; each later one has twice as many.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
     blocks: int
     width: int = 16
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, 4 * width]`."""
         check_images(images, self.image_size)
         x = nn.relu(conv(self.width, 3, "conv1", self.dtype)(images))
+        basic_block = remat.block(BasicBlock, self.remat)
         for stage in range(STAGES):
             for block in range(self.blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                x = BasicBlock(
+                x = basic_block(
                     self.width * 2**stage,
                     stride,
                     self.dtype,

@@ -12,7 +12,7 @@ import numpy as np
 
 from vp_jax.backbones import weight_table
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from vp_jax.backbones.fingerprint import fingerprint
+from vp_jax.backbones.fingerprint import place
 from vp_jax.backbones.source_classes import source_classes
 from vp_jax.backbones.weight_table import Table, Tree, convert, needed_shapes
 from vp_jax.errors import UserError
@@ -134,17 +134,22 @@ def from_tree(params: Tree, model: Classifier, *, name: str) -> Tree:
 
 
 def backbone(
-    name: str, model: Classifier, params: Tree, dtype: jnp.dtype | None = None
+    name: str,
+    model: Classifier,
+    params: Tree,
+    dtype: jnp.dtype | None = None,
+    remat: str = "none",
 ) -> Backbone:
     """The `Backbone` of a classifier and its parameters, a tree as `from_tensors` returns it."""
-    trunk = model.trunk(dtype)
+    trunk = model.trunk(dtype).clone(remat=remat)
+    placed, its_fingerprint = place(name, params)
 
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return trunk.apply({"params": params["visual"]}, images).astype(jnp.float32)
 
     return Backbone(
         name=name,
-        params=jax.tree.map(jnp.asarray, params),
+        params=placed,
         apply=apply,
         classify=classify,
         source_classes=source_classes(model.classes),
@@ -154,5 +159,5 @@ def backbone(
         std=model.std,
         resize_size=model.resize_size,
         resize_method=model.resize_method,
-        fingerprint=fingerprint(name, params),
+        fingerprint=its_fingerprint,
     )

@@ -14,7 +14,7 @@ from vp_jax import errors
 from vp_jax.backbones import clip_config, clip_params, hub, weight_files
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip_sizes import MEAN, SIZES, STD, ClipSize
-from vp_jax.backbones.fingerprint import fingerprint
+from vp_jax.backbones.fingerprint import place
 from vp_jax.backbones.weight_table import Tree
 
 PACKAGED = pathlib.Path(__file__).parent  # with the folder clip_tiny_weights
@@ -27,6 +27,7 @@ def load(
     weights: str | os.PathLike[str] | None,
     *,
     dtype: jnp.dtype | None,
+    remat: str,
     size: ClipSize,
 ) -> Backbone:
     """Loads a CLIP and the tokenizer beside its weights, see `loading.load`."""
@@ -37,7 +38,7 @@ def load(
         layout = clip_params.layout(tensors, str(path))
         clip_config.check(path.parent, layout, size, name)
     params = clip_params.from_tensors(tensors, size, file=str(path), model=name)
-    return _backbone(name, size, params, _tokenizer(path.parent, size, name), dtype)
+    return _backbone(name, size, params, _tokenizer(path.parent, size, name), dtype, remat)
 
 
 def from_params(
@@ -46,11 +47,12 @@ def from_params(
     tokenizer: TokenizerFn | None,
     *,
     dtype: jnp.dtype | None,
+    remat: str,
     size: ClipSize,
 ) -> Backbone:
     """Makes a CLIP of parameters that are there already, see `loading.from_params`."""
     params = clip_params.from_tree(params, size, model=name)
-    return _backbone(name, size, params, tokenizer or _no_tokenizer(name, None), dtype)
+    return _backbone(name, size, params, tokenizer or _no_tokenizer(name, None), dtype, remat)
 
 
 _RELEASED = frozenset(size.hub for size in SIZES.values() if size.hub)  # OpenAI's, known to fit
@@ -100,9 +102,16 @@ def _no_tokenizer(name: str, folder: pathlib.Path | None) -> TokenizerFn:
 
 
 def _backbone(
-    name: str, size: ClipSize, params: Tree, tokenizer: TokenizerFn, dtype: jnp.dtype | None
+    name: str,
+    size: ClipSize,
+    params: Tree,
+    tokenizer: TokenizerFn,
+    dtype: jnp.dtype | None,
+    remat: str,
 ) -> Backbone:
-    image_tower, text_tower = size.image_tower(dtype), size.text_tower(dtype)
+    image_tower = size.image_tower(dtype).clone(remat=remat)
+    text_tower = size.text_tower()  # Once a run: float32 costs nothing there.
+    placed, its_fingerprint = place(name, params)
 
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return image_tower.apply({"params": params["visual"]}, images).astype(jnp.float32)
@@ -112,7 +121,7 @@ def _backbone(
 
     return Backbone(
         name=name,
-        params=jax.tree.map(jnp.asarray, params),
+        params=placed,
         apply=apply,
         encode_text=encode_text,
         tokenizer=tokenizer,
@@ -123,5 +132,5 @@ def _backbone(
         resize_size=size.image_size,
         resize_method="bicubic",
         logit_scale=clip_params.logit_scale(params),
-        fingerprint=fingerprint(name, params),
+        fingerprint=its_fingerprint,
     )

@@ -13,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
+from vp_jax.backbones.attention import attention
 from vp_jax.backbones.inputs import check_images
 from vp_jax.backbones.resnet import conv
 
@@ -60,9 +62,7 @@ class AttentionPool(nn.Module):
         q = nn.Dense(channels, dtype=self.dtype, name="query")(x[:, :1]).reshape(split)
         k = nn.Dense(channels, dtype=self.dtype, name="key")(x).reshape(split)
         v = nn.Dense(channels, dtype=self.dtype, name="value")(x).reshape(split)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q * split[-1] ** -0.5, k)
-        weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(batch, channels)
+        mixed = attention(q, k, v).reshape(batch, channels)
         return nn.Dense(self.embed_dim, dtype=self.dtype, name="out")(mixed)
 
 
@@ -76,6 +76,7 @@ class ModifiedResNet(nn.Module):
       heads: of the attention pool.
       embed_dim: length of the returned features.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
@@ -84,6 +85,7 @@ class ModifiedResNet(nn.Module):
     heads: int
     embed_dim: int
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -93,10 +95,11 @@ class ModifiedResNet(nn.Module):
         x = nn.relu(conv(self.width // 2, 3, "conv2", self.dtype)(x))
         x = nn.relu(conv(self.width, 3, "conv3", self.dtype)(x))
         x = _average_pool(x, 2)
+        bottleneck = remat.block(Bottleneck, self.remat)
         for stage, blocks in enumerate(self.layers):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                x = Bottleneck(
+                x = bottleneck(
                     self.width * 2**stage, stride, self.dtype, name=f"stage_{stage}_block_{block}"
                 )(x)
         return AttentionPool(self.heads, self.embed_dim, self.dtype, name="attnpool")(x)

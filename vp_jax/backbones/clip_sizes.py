@@ -64,7 +64,7 @@ class ClipSize:
             dtype=dtype,
         )
 
-    def text_tower(self, dtype: jnp.dtype | None = None) -> nn.Module:
+    def text_tower(self) -> nn.Module:
         """The Linen module that maps token ids `[B, context_length]` to `[B, embed_dim]`."""
         return TextTransformer(
             vocab_size=self.vocab_size,
@@ -73,7 +73,6 @@ class ClipSize:
             layers=self.text_layers,
             heads=self.text_heads,
             embed_dim=self.embed_dim,
-            dtype=dtype,
         )
 
 

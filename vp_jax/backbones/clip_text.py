@@ -17,7 +17,6 @@ class TextTransformer(nn.Module):
       context_length: number of tokens in a row of input.
       width, layers, heads: of the transformer.
       embed_dim: length of the returned features.
-      dtype: computation dtype; None follows the parameters.
     """
 
     vocab_size: int
@@ -26,7 +25,6 @@ class TextTransformer(nn.Module):
     layers: int
     heads: int
     embed_dim: int
-    dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -39,7 +37,6 @@ class TextTransformer(nn.Module):
             self.vocab_size,
             self.width,
             embedding_init=nn.initializers.normal(0.02),
-            dtype=self.dtype,
             name="token_embedding",
         )(tokens)
         positions = self.param(
@@ -49,8 +46,8 @@ class TextTransformer(nn.Module):
         )
         x = x + positions[: tokens.shape[1]].astype(x.dtype)
         for i in range(self.layers):
-            x = Block(self.heads, causal=True, dtype=self.dtype, name=f"blocks_{i}")(x)
+            x = Block(self.heads, causal=True, name=f"blocks_{i}")(x)
         end = jnp.argmax(tokens, axis=-1)
         x = jnp.take_along_axis(x, end[:, None, None], axis=1)[:, 0]
-        x = layer_norm("ln_final", self.dtype)(x)
-        return nn.Dense(self.embed_dim, use_bias=False, dtype=self.dtype, name="proj")(x)
+        x = layer_norm("ln_final")(x)
+        return nn.Dense(self.embed_dim, use_bias=False, name="proj")(x)

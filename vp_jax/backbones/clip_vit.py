@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
 from vp_jax.backbones.inputs import check_images
-from vp_jax.backbones.transformer import Block, layer_norm
+from vp_jax.backbones.transformer import QUERIES, Block, layer_norm
 
 
 def patches(images: jax.Array, size: int) -> jax.Array:
@@ -62,6 +63,7 @@ class VisionTransformer(nn.Module):
       width, layers, heads: of the transformer.
       embed_dim: length of the returned features.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
@@ -71,6 +73,7 @@ class VisionTransformer(nn.Module):
     heads: int
     embed_dim: int
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -79,10 +82,9 @@ class VisionTransformer(nn.Module):
         normal = nn.initializers.normal(self.width**-0.5)
         x = embed_patches(self, images, normal, use_bias=False)
         x = layer_norm("ln_pre", self.dtype)(x)
+        block = remat.block(Block, self.remat, static=(QUERIES,))
         for i in range(self.layers):
-            last = i == self.layers - 1
-            x = Block(self.heads, dtype=self.dtype, name=f"blocks_{i}")(
-                x, queries=1 if last else None
-            )
+            queries = 1 if i == self.layers - 1 else None
+            x = block(self.heads, dtype=self.dtype, name=f"blocks_{i}")(x, queries)
         x = layer_norm("ln_post", self.dtype)(x[:, 0])
         return nn.Dense(self.embed_dim, use_bias=False, dtype=self.dtype, name="proj")(x)

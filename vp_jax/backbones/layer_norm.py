@@ -18,10 +18,11 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) 
     r"""`scale * (x - mean) / sqrt(variance + epsilon) + bias` over the last axis.
 
     The gradient is written out, which makes a CLIP ViT-B/32's training step 5 % shorter on a CPU
-    than the one JAX derives (`experiments/bench_layer_norm.py`). With \(\hat x\) the normalised
-    vector, \(r\) the factor that made it so and \(g\) the gradient of the result times `scale`, the
-    gradient of `x` is \(r (g - \mathrm{mean}(g) - \hat x \, \mathrm{mean}(\hat x g))\). It can be
-    differentiated again, in reverse mode only.
+    than the one JAX derives (`experiments/benchmarks/layer_norm.py`). With \(\hat x\) the
+    normalised vector, \(r\) the factor that made it so and \(g\) the gradient of the result times
+    `scale`, the gradient of `x` is
+    \(r (g - \mathrm{mean}(g) - \hat x \, \mathrm{mean}(\hat x g))\). It can be differentiated
+    again, in reverse mode only.
 
     Args:
       x: `[..., D]`, float32.

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
 from vp_jax.backbones.inputs import check_images
 
 
@@ -106,6 +107,7 @@ class ResNet(nn.Module):
       stem_width: channels after the first convolution.
       groups, width_per_group: of the bottlenecks.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
@@ -116,6 +118,7 @@ class ResNet(nn.Module):
     groups: int = 1
     width_per_group: int = 64
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     def _block(self, stage: int, block: int) -> nn.Module:
         shared = {
@@ -125,8 +128,9 @@ class ResNet(nn.Module):
             "name": f"stage_{stage}_block_{block}",
         }
         if not self.bottleneck:
-            return BasicBlock(**shared)
-        return Bottleneck(groups=self.groups, width_per_group=self.width_per_group, **shared)
+            return remat.block(BasicBlock, self.remat)(**shared)
+        bottleneck = remat.block(Bottleneck, self.remat)
+        return bottleneck(groups=self.groups, width_per_group=self.width_per_group, **shared)
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:

@@ -8,9 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones.attention import attention
 from vp_jax.backbones.layer_norm import LayerNorm
 
 LAYER_NORM_EPSILON = 1e-5  # in both towers of CLIP
+QUERIES = 2  # the place of `queries` among the arguments of a block, `self` being 0
 
 
 def layer_norm(
@@ -64,12 +66,7 @@ class Attention(nn.Module):
             kv = x @ kernel[:, width:] + bias[width:]
             k, v = jnp.split(kv.reshape(batch, tokens, 2 * self.heads, head_width), 2, axis=2)
 
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q * head_width**-0.5, k)
-        if self.causal:
-            mask = jnp.tril(jnp.ones((tokens, tokens), bool))[: scores.shape[2]]
-            scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
-        weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(batch, -1, width)
+        mixed = attention(q, k, v, causal=self.causal).reshape(batch, -1, width)
         return nn.Dense(width, dtype=self.dtype, name="out")(mixed)
 
 
@@ -92,8 +89,8 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, queries: int | None = None) -> jax.Array:
         """Maps `[batch, tokens, width]` to `[batch, queries, width]` (all tokens when None)."""
         width = x.shape[-1]
-        attention = Attention(self.heads, self.causal, self.dtype, name="attn")
-        attended = attention(layer_norm("ln_1", self.dtype, self.epsilon)(x), queries)
+        attend = Attention(self.heads, self.causal, self.dtype, name="attn")
+        attended = attend(layer_norm("ln_1", self.dtype, self.epsilon)(x), queries)
         x = x[:, :queries] + attended
         hidden = nn.Dense(4 * width, dtype=self.dtype, name="mlp_fc")(
             layer_norm("ln_2", self.dtype, self.epsilon)(x)

@@ -6,13 +6,16 @@ MLP's activation is the exact GELU, LayerNorm's epsilon is 1e-6, and nothing pro
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vp_jax.backbones import remat
 from vp_jax.backbones.clip_vit import embed_patches
 from vp_jax.backbones.inputs import check_images
-from vp_jax.backbones.transformer import Block, layer_norm
+from vp_jax.backbones.transformer import QUERIES, Block, layer_norm
 
 EPSILON = 1e-6  # of every LayerNorm
 
@@ -32,6 +35,7 @@ class VisionTransformer(nn.Module):
       patch_size: side of a patch, in pixels.
       width, layers, heads: of the transformer; the features have length `width`.
       dtype: computation dtype; None follows the inputs and parameters.
+      remat: what of a block is computed again for gradients, one of `remat.CHOICES`.
     """
 
     image_size: int
@@ -40,15 +44,20 @@ class VisionTransformer(nn.Module):
     layers: int
     heads: int
     dtype: jnp.dtype | None = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps normalised images `[batch, size, size, 3]` to features `[batch, width]`."""
         check_images(images, self.image_size)
         x = embed_patches(self, images, nn.initializers.normal(0.02), use_bias=True)
+        block = functools.partial(
+            remat.block(Block, self.remat, static=(QUERIES,)),
+            self.heads,
+            dtype=self.dtype,
+            activation=gelu,
+            epsilon=EPSILON,
+        )
         for i in range(self.layers):
-            block = Block(
-                self.heads, dtype=self.dtype, activation=gelu, epsilon=EPSILON, name=f"blocks_{i}"
-            )
-            x = block(x, queries=1 if i == self.layers - 1 else None)
+            x = block(name=f"blocks_{i}")(x, 1 if i == self.layers - 1 else None)
         return layer_norm("ln_post", self.dtype, EPSILON)(x[:, 0])

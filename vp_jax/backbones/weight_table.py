@@ -8,8 +8,10 @@ table: the shapes the file must have, the list of all that is wrong with it, and
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -142,26 +144,19 @@ def convert(
         not floating-point or not finite tensors.
     """
     wanted = traverse_util.flatten_dict(target, sep="/")
+
+    def make(path: str) -> _Made:
+        return _make(path, tuple(wanted[path].shape), tensors, table, dtype)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Copies leave Python's lock alone.
+        made = dict(zip(wanted, pool.map(make, wanted), strict=True))
     needed: dict[str, Shape] = {}
-    params, misfits, strange, not_finite = {}, {}, {}, {}
-    for path, leaf in wanted.items():
-        names, transform = _sources(table, path)
-        shapes = dict(zip(names, transform.source_shapes(tuple(leaf.shape)), strict=True))
-        needed.update(shapes)
-        sources = {name: tensors[name] for name in names if name in tensors}
-        for name, array in sources.items():
-            if array.shape != shapes[name]:
-                misfits[name] = f"{name}: the file has {array.shape}, needed is {shapes[name]}"
-            if not jnp.issubdtype(array.dtype, jnp.floating):
-                strange[name] = f"{name}: {array.dtype}"
-        if len(sources) < len(names) or any(n in misfits or n in strange for n in names):
-            continue
-        with np.errstate(invalid="ignore", divide="ignore"):  # reported below, by name
-            param = np.ascontiguousarray(transform.forward(*sources.values()), dtype)
-        params[path] = param.reshape(leaf.shape)  # ascontiguousarray makes a scalar a vector
-        if not np.isfinite(param).all():
-            guilty = [name for name, array in sources.items() if not np.isfinite(array).all()]
-            not_finite.update(dict.fromkeys(guilty or names))
+    misfits, strange, not_finite = {}, {}, {}
+    for one in made.values():
+        needed |= one.needed
+        misfits |= one.misfits
+        strange |= one.strange
+        not_finite |= dict.fromkeys(one.not_finite)
 
     skipped = re.compile("|".join(f"(?:{p})" for p in (*table.ignored, *ignore)) or r"(?!)")
     missing = [
@@ -188,7 +183,51 @@ def convert(
                 + ([last] if last else [])
             )
         )
-    return traverse_util.unflatten_dict(params, sep="/")
+    return traverse_util.unflatten_dict({path: one.param for path, one in made.items()}, sep="/")
+
+
+class _Made(NamedTuple):
+    """A parameter, and what is wrong with the tensors that it is made of.
+
+    Attributes:
+      param: None where these do not fit.
+      needed: their shapes by name.
+      misfits, strange: by name, what is wrong with shapes and dtypes.
+      not_finite: names.
+    """
+
+    param: np.ndarray | None
+    needed: dict[str, Shape]
+    misfits: dict[str, str]
+    strange: dict[str, str]
+    not_finite: list[str]
+
+
+def _make(
+    path: str,
+    shape: Shape,
+    tensors: Mapping[str, np.ndarray],
+    table: Table,
+    dtype: np.dtype,
+) -> _Made:
+    names, transform = _sources(table, path)
+    needed = dict(zip(names, transform.source_shapes(shape), strict=True))
+    sources = {name: tensors[name] for name in names if name in tensors}
+    misfits, strange = {}, {}
+    for name, array in sources.items():
+        if array.shape != needed[name]:
+            misfits[name] = f"{name}: the file has {array.shape}, needed is {needed[name]}"
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            strange[name] = f"{name}: {array.dtype}"
+    if len(sources) < len(names) or misfits or strange:
+        return _Made(None, needed, misfits, strange, [])
+    with np.errstate(invalid="ignore", divide="ignore"):  # reported by name
+        param = np.ascontiguousarray(transform.forward(*sources.values()), dtype)
+    guilty: list[str] = []
+    if not np.isfinite(param).all():
+        guilty = [name for name, array in sources.items() if not np.isfinite(array).all()] or names
+    param = param.reshape(shape)  # ascontiguousarray makes a scalar a vector
+    return _Made(param, needed, misfits, strange, guilty)
 
 
 def to_state_dict(params: Tree, table: Table) -> dict[str, np.ndarray]:
