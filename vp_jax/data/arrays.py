@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
+from vp_jax import distributed
 from vp_jax.data import cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
 from vp_jax.data.decoding import (
@@ -116,36 +116,50 @@ def load_task(
     if index.corrupt:
         _report_corrupt(task, index.corrupt, skip_corrupt)
 
-    rows = _rows(source, index)
+    good = _rows(source, index)
     for name, examples in source.splits.items():
         if name != "train" or task.train is not None:
-            _check_labels(task, examples.split, index.labels[rows[name]], len(names))
-    if "val" not in rows:
-        train, val = stratified_holdout(index.labels[rows["train"]], val_fraction, seed)
-        rows["train"], rows["val"] = rows["train"][train], rows["train"][val]
-    if shots:
-        for name, count in (("train", shots), ("val", min(shots, VAL_SHOTS))):
-            rows[name] = rows[name][few_shot(index.labels[rows[name]], count, seed)]
+            _check_labels(task, examples.split, index.labels[good[name]], len(names))
 
     has_groups = bool(source.group_names) or bool(index.groups.any())
 
     groups = index.groups.astype(np.int32) if has_groups else None
     everything = Split("", images, index.labels.astype(np.int32), groups)
 
-    def split(name: str) -> Split:
-        return dataclasses.replace(everything.take(rows[name]), name=name)
+    def seeded(seed: int) -> TaskData:
+        rows = _split_by_seed(good, index.labels, val_fraction, shots, seed)
 
-    return TaskData(
-        task=task,
-        class_names=names,
-        train=split("train"),
-        val=split("val"),
-        test=split("test"),
-        skipped=len(index.corrupt),
-        extra={name: split(name) for name in source.extra},
-        group_names=source.group_names,
-        pipeline=pipeline,
-    )
+        def split(name: str) -> Split:
+            return dataclasses.replace(everything.take(rows[name]), name=name)
+
+        return TaskData(
+            task=task,
+            class_names=names,
+            train=split("train"),
+            val=split("val"),
+            test=split("test"),
+            skipped=len(index.corrupt),
+            extra={name: split(name) for name in source.extra},
+            group_names=source.group_names,
+            pipeline=pipeline,
+            reseed=seeded,
+        )
+
+    return seeded(seed)
+
+
+def _split_by_seed(
+    rows: dict[str, np.ndarray], labels: np.ndarray, val_fraction: float, shots: int, seed: int
+) -> dict[str, np.ndarray]:
+    """The examples of each split once validation is held out and few shots are drawn."""
+    rows = dict(rows)
+    if "val" not in rows:
+        train, val = stratified_holdout(labels[rows["train"]], val_fraction, seed)
+        rows["train"], rows["val"] = rows["train"][train], rows["train"][val]
+    if shots:
+        for name, count in (("train", shots), ("val", min(shots, VAL_SHOTS))):
+            rows[name] = rows[name][few_shot(labels[rows[name]], count, seed)]
+    return rows
 
 
 def _images(
@@ -171,7 +185,7 @@ def _images(
         setting, needed, resident_limit, folder or pathlib.Path(), found is not None
     )
     if progress:
-        print(pipelines.sentence(choice, count, tuple(shape), needed), file=sys.stderr)
+        distributed.say(pipelines.sentence(choice, count, tuple(shape), needed))
 
     if choice.pipeline == "stream":
         return *_stream(task, source, decoder, folder, skip_corrupt, progress), choice.pipeline

@@ -14,7 +14,7 @@ _ROUNDS = 10
 _HALF = 0xFFFFFFFF
 
 
-def device_permutation(count: int, *, seed: int, stream: jax.Array) -> jax.Array:
+def device_permutation(count: int, *, seed: int | jax.Array, stream: jax.Array) -> jax.Array:
     """The same order as `permutation(count, seed=seed, stream=stream)`, to the last number.
 
     Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") in 32-bit
@@ -22,7 +22,7 @@ def device_permutation(count: int, *, seed: int, stream: jax.Array) -> jax.Array
 
     Args:
       count: how many numbers to order, at least 1.
-      seed: the run's seed, `0 <= seed < 2**64`.
+      seed: the run's seed, `0 <= seed < 2**64`, or below 2**32 as a uint32 scalar.
       stream: which of the independent orders of this seed, a uint32 scalar.
 
     Returns:
@@ -50,7 +50,9 @@ def device_permutation(count: int, *, seed: int, stream: jax.Array) -> jax.Array
     return jax.lax.sort((upper, lower, place), num_keys=2, is_stable=True)[2]
 
 
-def _wide(value: int, like: jax.Array) -> Wide:
+def _wide(value: int | jax.Array, like: jax.Array) -> Wide:
+    if isinstance(value, jax.Array):
+        return like, like + value
     return like + jnp.uint32(value >> 32), like + jnp.uint32(value & _HALF)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class TaskData:
       extra: further test splits by name, evaluated beside `test`.
       group_names: of the domains.
       pipeline: how the images reach the devices: `"resident"`, `"cached"` or `"stream"`.
+      reseed: the same images with the splits that another seed gives; None where the splits were
+        made by hand.
     """
 
     task: Task
@@ -64,6 +66,7 @@ class TaskData:
     extra: Mapping[str, Split] = dataclasses.field(default_factory=dict)
     group_names: tuple[str, ...] = ()
     pipeline: str = "resident"
+    reseed: Callable[[int], TaskData] | None = None
 
     @property
     def splits(self) -> tuple[Split, ...]:
