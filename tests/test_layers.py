@@ -7,7 +7,16 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = ("prompts", "backbones", "heads", "data", "training", "report")  # lowest first
-SHARED = ("errors", "config", "files", "host_memory", "interrupts", "progress_bar", "user_cache")
+SHARED = (
+    "distributed",
+    "errors",
+    "config",
+    "files",
+    "host_memory",
+    "interrupts",
+    "progress_bar",
+    "user_cache",
+)
 # those import no layer
 MODULES = sorted((ROOT / "vp_jax").rglob("*.py"))
 

@@ -7,8 +7,9 @@ import inspect
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from vp_jax import user_cache
 from vp_jax.compilation_cache import keep_compiled_programs
@@ -19,11 +20,15 @@ from vp_jax.interrupts import INTERRUPTS, Interrupted
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+STATUS_ERROR = 1
 STATUS_USER_ERROR = 2
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake."""
+    """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake.
+
+    With several processes, other errors end with 1 and say how to go on.
+    """
     INTERRUPTS.install()
     keep_freed_memory()
     keep_compiled_programs(user_cache.folder() / "programs")
@@ -31,21 +36,71 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         main(sys.argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(STATUS_USER_ERROR)
+        _leave(STATUS_USER_ERROR)
     except Interrupted as signal:
         print(f"\nstopped by {signal}; the same command goes on from the last checkpoint")
-    except OSError as error:
-        from vp_jax.training.checkpoints import is_disk_full
-
-        if not is_disk_full(error):
+        _leave(0)
+    except Exception as error:
+        if isinstance(error, OSError) and _is_disk_full(error):
+            where = error.filename or "the workdir"
+            print(
+                f"error: the disk is full: {where} could not be written; the last good checkpoint "
+                "is kept. Free some space and run the same command again",
+                file=sys.stderr,
+            )
+            _leave(STATUS_USER_ERROR)
+        if not _is_one_of_several():
             raise
-        where = error.filename or "the workdir"
+        traceback.print_exc()
         print(
-            f"error: the disk is full: {where} could not be written; the last good checkpoint is "
-            "kept. Free some space and run the same command again",
+            "error: one of several processes has stopped, and the others with it; if the error "
+            "above is only that a connection was lost, another process says why. The same command "
+            "for all of them goes on from the last checkpoint",
             file=sys.stderr,
         )
-        sys.exit(STATUS_USER_ERROR)
+        _leave(STATUS_ERROR)
+
+
+def _is_disk_full(error: OSError) -> bool:
+    from vp_jax.training.checkpoints import is_disk_full
+
+    return is_disk_full(error)
+
+
+def _is_one_of_several() -> bool:
+    """Whether there are other processes; they were joined by a module that imports JAX."""
+    distributed = sys.modules.get("vp_jax.distributed")
+    return distributed is not None and distributed.count() > 1
+
+
+def _leave(status: int) -> NoReturn:
+    if _is_one_of_several():
+        sys.modules["vp_jax.distributed"].leave(status)
+    sys.exit(status)
+
+
+def define_process_flags() -> None:
+    """The flags by which several processes find each other, for `join_processes`."""
+    from absl import flags
+
+    flags.disclaim_key_flags()
+    flags.DEFINE_string("coordinator", None, "of several processes: HOST:PORT of process 0")
+    flags.DEFINE_integer("processes", None, "how many; 1: this one alone, whatever a launcher says")
+    flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
+
+
+def join_processes() -> None:
+    """Connects this process with the others that the flags or a launcher name, if any.
+
+    Raises:
+      UserError: flags are missing or wrong, or no connection can be made.
+    """
+    from absl import flags
+
+    from vp_jax import distributed
+
+    given = flags.FLAGS
+    distributed.initialize(given.coordinator, given.processes, given.process_id)
 
 
 def load_config(path: str) -> ConfigDict:

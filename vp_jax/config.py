@@ -20,6 +20,10 @@ def default() -> ConfigDict:
     config.backbone.name = "clip_vit_b32"
     config.backbone.weights = placeholder(str)  # Hub id, file or folder; None: the name's own
     config.backbone.source = "vp_jax"  # of the modules: vp_jax, or scenic where it is installed
+    config.backbone.dtype = "float32"  # it computes in; bfloat16: faster on accelerators
+    config.backbone.remat = "none"  # elementwise, blocks: compute again instead of keeping
+    config.backbone.sharding = "replicated"  # or fsdp: devices share a frozen one
+    config.backbone.shards = 0  # of fsdp: devices that share one; 0: all of a process
 
     config.prompt = ConfigDict()
     config.prompt.name = "pad"  # pad, fixed_patch, random_patch
@@ -90,6 +94,7 @@ def default() -> ConfigDict:
     config.patience = 0  # evaluations without a better one before stopping early; 0 never stops
     config.log_every_steps = 20  # within an epoch; its last step is always logged
     config.checkpoint_every_steps = 0  # besides every evaluation; 0: only then
+    config.call_seconds = 1.0  # of training in one go; progress and SIGTERM wait for its end
     return config
 
 

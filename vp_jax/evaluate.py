@@ -15,6 +15,8 @@ from vp_jax.errors import UserError
 flags.DEFINE_string("workdir", None, "folder of a training")
 flags.DEFINE_string("weights", None, "where the backbone's weights are now")
 flags.DEFINE_string("data_dir", None, "where the data are now")
+flags.DEFINE_integer("batch_size", None, "images at a time, if not as in training")
+cli.define_process_flags()
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,12 +24,16 @@ def main(argv: Sequence[str]) -> None:
     cli.parse_flags(argv)
     if not flags.FLAGS.workdir:
         raise UserError("no run given: add --workdir=runs/NAME")
+    cli.join_processes()
 
+    from vp_jax import distributed
     from vp_jax.report.summary import evaluation_summary
     from vp_jax.runs import evaluate
 
-    result = evaluate(flags.FLAGS.workdir, flags.FLAGS.weights, flags.FLAGS.data_dir)
-    print(evaluation_summary(result))
+    given = flags.FLAGS
+    result = evaluate(given.workdir, given.weights, given.data_dir, batch_size=given.batch_size)
+    if distributed.is_main():
+        print(evaluation_summary(result))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,21 @@ EVERY_SECONDS = 0.2  # on a terminal
 EVERY_SECONDS_IN_FILES = 30.0
 
 
-def progress_bar(total: int, desc: str, **more: Any) -> tqdm.tqdm:
-    """A bar on stderr that counts images.
+def progress_bar(total: int, desc: str, disable: bool = False, **more: Any) -> tqdm.tqdm:
+    """A bar on stderr that counts images; of several processes the main one has it.
 
     Args:
       total: number of images.
       desc: what is done with them.
+      disable: show nothing.
       **more: further arguments of `tqdm.tqdm`.
     """
     import tqdm
 
+    from vp_jax import distributed
+
     every = EVERY_SECONDS if sys.stderr.isatty() else EVERY_SECONDS_IN_FILES
-    return tqdm.tqdm(total=total, desc=desc, unit=" images", mininterval=every, **more)
+    silent = disable or not distributed.is_main()
+    return tqdm.tqdm(
+        total=total, desc=desc, unit=" images", mininterval=every, disable=silent, **more
+    )

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import json
 import pathlib
-import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import prompts, report
+from vp_jax import data, distributed, prompts, report
 from vp_jax.backbones import Backbone
 from vp_jax.data import scores
 from vp_jax.data.preprocess import ResizeRule, preprocess
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import size
-from vp_jax.training.evaluation import Evaluation, make_evaluate
+from vp_jax.training.evaluation import Evaluation
 from vp_jax.training.finished import best_step, open_checkpoints
 from vp_jax.training.forward import Parts
+from vp_jax.training.fsdp import mesh_of, put_frozen
 from vp_jax.training.head import is_probe
 from vp_jax.training.loop import Loop
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import read_metrics
 from vp_jax.training.probe import LinearProbe
 from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import make_mesh, put, replicated
-from vp_jax.training.start import Outcome, feed_of, fresh_state
+from vp_jax.training.sharding import check_batch_size, put, replicated
+from vp_jax.training.start import Outcome, evaluate_of, feed_of, fresh_state
 from vp_jax.training.text_features import store_text_features
 from vp_jax.training.zero_shot import ZeroShot
 
@@ -56,12 +57,13 @@ def train(
       UserError: bad settings or input, or a folder that belongs to another run.
     """
     workdir = pathlib.Path(workdir)
-    config = _with_backbone(config, backbone)
+    config = with_backbone(config, backbone)
     setup_lib.check(config, backbone)
+    check_batch_size(config.batch_size, mesh_of(config))
     workdir_lib.check_settings(workdir, config)
     path = workdir / workdir_lib.RESULT
     if path.exists():
-        print(f"this run is finished: {path}", file=sys.stderr)
+        distributed.say(f"this run is finished: {path}")
         return json.loads(path.read_text())
     experiment = setup_lib.setup(config, workdir, backbone)
     with workdir_lib.claim(workdir, config):
@@ -72,16 +74,19 @@ def train(
         start = LinearProbe if is_probe(config) else Loop
         outcome = start(experiment, workdir).run()
         zero_shot, tuned = evaluate_outcome(experiment, outcome)
-        further = evaluate_further(experiment, outcome, tuned)
+        parts = tuned_parts(experiment, outcome)
+        extra = {n: outcome.evaluate(parts, s) for n, s in experiment.task.extra.items()}
+        further = further_results(experiment.task, tuned, extra)
         result = make_result(experiment, outcome, zero_shot, tuned, further)
         write_mapping(experiment, outcome.best, workdir)
         if outcome.progress.best_step > 0:
             draw(experiment, outcome, zero_shot, tuned, workdir)
         workdir_lib.write_json(path, result)
+        distributed.wait()
     return result
 
 
-def _with_backbone(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
+def with_backbone(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
     """The settings with the name of the user's own backbone, so that records say what was used."""
     if backbone is None:
         return config
@@ -101,26 +106,31 @@ def evaluate_outcome(
         zero_shot = outcome.evaluate(outcome.zero_shot.parts(), test)
         if not experiment.tuned:
             return zero_shot, zero_shot
-    return zero_shot, outcome.evaluate({**outcome.frozen, **outcome.best}, test)
+    return zero_shot, outcome.evaluate(tuned_parts(experiment, outcome), test)
 
 
-def evaluate_further(experiment: Experiment, outcome: Outcome, tuned: Evaluation) -> Result:
+def tuned_parts(experiment: Experiment, outcome: Outcome) -> Parts:
+    """All parameters at the best step, or those before training where nothing was tuned."""
+    if not experiment.tuned and outcome.zero_shot.exists:
+        return outcome.zero_shot.parts()
+    return {**outcome.frozen, **outcome.best}
+
+
+def further_results(
+    task: data.TaskData, tuned: Evaluation, extra: Mapping[str, Evaluation]
+) -> Result:
     """Accuracy on the test split by domain, and all scores on the further test splits.
 
     Empty for tasks without domains and further splits, such as the in-distribution ones of WILDS.
     """
-    task, further = experiment.task, {}
+    further: Result = {}
     if task.test.groups is not None:
         labels, groups = task.test.labels, task.test.groups
         by_group = scores.per_group(tuned.predictions, labels, groups, task.group_names)
         further["test_accuracy_by_group"] = by_group
-    parts = {**outcome.frozen, **outcome.best}
-    if not experiment.tuned and outcome.zero_shot.exists:
-        parts = outcome.zero_shot.parts()
-    found = {name: outcome.evaluate(parts, split) for name, split in task.extra.items()}
-    if found:
+    if extra:
         further["further_tests"] = {
-            name: {"accuracy": x.accuracy, "metric": x.metric} for name, x in found.items()
+            name: {"accuracy": x.accuracy, "metric": x.metric} for name, x in extra.items()
         }
     return further
 
@@ -188,31 +198,40 @@ def draw(
     tuned: Evaluation,
     workdir: pathlib.Path,
 ) -> None:
-    """Writes `prompt.png` and `examples.png` of a prompt, `curves.png` of training by steps."""
-    config, task, prompt = experiment.config, experiment.task, experiment.prompt
+    """Writes `prompt.png` and `examples.png` of a prompt, `curves.png` of training by steps.
+
+    All processes evaluate, the main one draws.
+    """
+    config, task = experiment.config, experiment.task
+    chosen = example_indices(task.test.labels, EXAMPLES)
+    shown = task.test.take(chosen)
+    if zero_shot is not None:
+        predicted = zero_shot.predictions[chosen]
+    elif "prompt" in config.tune:  # the head that was trained with it, on images without it
+        parts = {**outcome.frozen, **outcome.best}
+        unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
+        predicted = unprompted.predictions
+    if not distributed.is_main():
+        return
     if experiment.total_steps:
         report.curves(workdir / "curves.png", read_metrics(workdir), outcome.progress.zero_shot)
     if "prompt" not in config.tune:
         return
     params = jax.device_get(outcome.best["prompt"])
-    picture = prompts.to_image(prompt, params, experiment.image_shape)
-    title = f"{config.prompt.name}, {prompts.count(params):,} parameters"
-    report.prompt_picture(workdir / "prompt.png", picture, title)
-
-    chosen = example_indices(task.test.labels, EXAMPLES)
-    shown = task.test.take(chosen)
-    if zero_shot is None:  # the head that was trained with the prompt, on images without it
-        parts = {**outcome.frozen, **outcome.best}
-        unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
-        predicted = unprompted.predictions
-    else:
-        predicted = zero_shot.predictions[chosen]
+    draw_prompt(experiment, params, workdir / "prompt.png")
     before, after = prompted_examples(experiment, params, np.asarray(shown.images))
     named = [
         [task.class_names[i] for i in labels]
         for labels in (shown.labels, predicted, tuned.predictions[chosen])
     ]
     report.examples(workdir / "examples.png", before, after, *named)
+
+
+def draw_prompt(experiment: Experiment, params: Any, path: pathlib.Path) -> None:
+    """Writes the picture of a prompt, as PNG."""
+    picture = prompts.to_image(experiment.prompt, params, experiment.image_shape)
+    title = f"{experiment.config.prompt.name}, {prompts.count(params):,} parameters"
+    report.prompt_picture(path, picture, title)
 
 
 def prompted_examples(
@@ -243,6 +262,7 @@ def evaluate(
     weights: str | None = None,
     data_dir: str | None = None,
     backbone: Backbone | None = None,
+    batch_size: int | None = None,
 ) -> Result:
     """Test accuracy of a run's best checkpoint, and of the same model before training.
 
@@ -251,6 +271,7 @@ def evaluate(
       weights: where the backbone's weights are now, if not where they were.
       data_dir: likewise for the data.
       backbone: the user's own one, if it was trained with one.
+      batch_size: images at a time, if not as in training; all devices share them evenly.
 
     Returns:
       task, backbone, tune, step, steps, zero_shot_test_accuracy, test_accuracy.
@@ -264,15 +285,15 @@ def evaluate(
         config.backbone.weights = weights or config.backbone.weights
         config.task.data_dir = data_dir or config.task.data_dir
     experiment = setup_lib.setup(config, workdir, backbone)
-    everywhere = replicated(mesh := make_mesh())
-    feed = feed_of(experiment, mesh)
-    run_evaluate = make_evaluate(experiment.forward, experiment.key, experiment.task, feed, mesh)
-    frozen = put(experiment.frozen, everywhere)
+    everywhere = replicated(mesh := experiment.mesh)
+    feed = feed_of(experiment, mesh, batch_size)
+    run_evaluate = evaluate_of(experiment, feed, mesh)
+    frozen = put_frozen(experiment.frozen, mesh)
     before = ZeroShot(experiment, frozen, feed, mesh)
     zero_shot = run_evaluate(before.parts(), experiment.task.test) if before.exists else None
     best, test = 0, zero_shot
     if config.tune:
-        best, changed = _best(experiment, workdir)
+        best, changed = load_best(experiment, workdir)
         test = run_evaluate({**frozen, **put(changed, everywhere)}, experiment.task.test)
     return {
         "task": config.task.name,
@@ -290,7 +311,12 @@ def evaluate(
     }
 
 
-def _best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
+def load_best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
+    """The best step of a run, and the parts that changed, as they were then.
+
+    Raises:
+      UserError: there is no checkpoint, or it does not belong to the experiment.
+    """
     checkpoints = open_checkpoints(workdir)
     fresh = fresh_state(experiment)
     state, meta = checkpoints.restore_latest(fresh, experiment.identity)

@@ -19,18 +19,22 @@ from vp_jax import cli
 
 config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE overrides")
 flags.DEFINE_string("workdir", None, "folder of this run (default: runs/ and the config's name)")
+cli.define_process_flags()
 
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, trains, prints the summary."""
     config, name = cli.parse_config(argv)
     workdir = flags.FLAGS.workdir or f"runs/{name}"
+    cli.join_processes()
 
+    from vp_jax import distributed
     from vp_jax.report.summary import training_summary
     from vp_jax.runs import train
 
     result = train(config, workdir)
-    print(training_summary(result, workdir))
+    if distributed.is_main():
+        print(training_summary(result, workdir))
 
 
 if __name__ == "__main__":

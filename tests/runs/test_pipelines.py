@@ -1,5 +1,6 @@
 """Whole runs by every pipeline: the same examples, exact after an interruption."""
 
+import logging
 import shutil
 
 import jax
@@ -123,3 +124,16 @@ def test_nothing_is_compiled_after_the_first_epoch(photos, tmp_path, pipeline, m
     assert len(at_evaluations) == 4
     assert at_evaluations[0] > 0 and len(set(at_evaluations[1:])) == 1
     assert at_evaluations[1] - at_evaluations[0] <= 1, "more than the scalars of a second epoch"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "step"), [("resident", "train_steps"), ("stream", "train_step_logged")]
+)
+def test_one_program_trains_and_one_evaluates(photos, tmp_path, pipeline, step, caplog):
+    """With the prompt and without, on every split, in all epochs."""
+    settings = config(photos, tmp_path, pipeline)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        runs.train(settings, tmp_path / "run")
+    compiled = [message for message in caplog.messages if message.startswith("Compiling jit(")]
+    for name in (step, "evaluate_batch"):
+        assert sum(f"jit({name})" in message for message in compiled) == 1, (name, compiled)

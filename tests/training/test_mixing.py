@@ -137,7 +137,7 @@ def test_bad_alphas(name, alpha):
         make_mixing(**{"mixup": 0.0, "cutmix": 0.0, name: alpha}, image_size=SIZE)
 
 
-def forward(parts, images, *, rng=None, mix=None):
+def forward(parts, images, *, rng=None, mix=None, prompted=None):
     """The tiny model on mixed images."""
     x = images.astype(jnp.float32)
     return tiny_model.forward(parts, x if mix is None else mix_images(x, mix), rng=rng)

@@ -6,6 +6,7 @@ matplotlib is imported when a picture is drawn, not before, and no global state 
 from vp_jax.report.curves import curves
 from vp_jax.report.examples import examples
 from vp_jax.report.prompt_picture import prompt_picture
+from vp_jax.report.sweep_curves import sweep_curves
 from vp_jax.report.table import table
 
-__all__ = ["curves", "examples", "prompt_picture", "table"]
+__all__ = ["curves", "examples", "prompt_picture", "sweep_curves", "table"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"train": style.BLUE, "val": style.ORANGE, "test": style.PURPLE}
 _SMOOTH_FROM = 60  # points; shorter curves are drawn as they are
-_MARKERS_UP_TO = 40
+MARKERS_UP_TO = 40
 
 
 def curves(
@@ -49,13 +49,13 @@ def curves(
     if title:
         figure.suptitle(title, fontsize=style.TITLE, color=style.INK, parse_math=False)
 
-    _panel(loss, "loss (nats)")
+    panel(loss, "loss (nats)")
     _split_curves(loss, rows, "loss")
     values = [y for split in _COLOURS for y in series(rows, f"{split}/loss")[1]]
     if values and min(values) > 0 and max(values) > 20 * min(values):
         loss.set_yscale("log")
 
-    _panel(accuracy, "accuracy")
+    panel(accuracy, "accuracy")
     _split_curves(accuracy, rows, "accuracy")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     if zero_shot is not None:
@@ -64,7 +64,7 @@ def curves(
     low, high = accuracy.get_ylim()
     accuracy.set_ylim(max(low, 0.0), min(high, 1.0))
 
-    _panel(rate, "learning\nrate")
+    panel(rate, "learning\nrate")
     steps, rates = series(rows, "learning_rate")
     rate.plot(steps, rates, color=style.FAINT, lw=1.2, marker="." if len(steps) == 1 else None)
     rate.set_ylim(0, max(rates, default=1.0) * 1.15 or 1.0)
@@ -112,7 +112,7 @@ def _split_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], metric: str) ->
             label = f"train (mean of {window} logged values)"
             axes.plot(steps, _running_mean(values, window), color=colour, lw=1.6, label=label)
             continue
-        marker = "o" if len(steps) <= _MARKERS_UP_TO else None
+        marker = "o" if len(steps) <= MARKERS_UP_TO else None
         label = split
         if split != "train":
             best = int(np.argmax(values) if metric == "accuracy" else np.argmin(values))
@@ -130,7 +130,8 @@ def _running_mean(values: Sequence[float], window: int) -> np.ndarray:
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
 
 
-def _panel(axes: Axes, label: str) -> None:
+def panel(axes: Axes, label: str) -> None:
+    """Gives axes the look of all panels."""
     axes.set_ylabel(label, fontsize=style.TEXT, color=style.INK)
     axes.grid(True, color=style.LINE, lw=0.6)
     axes.set_axisbelow(True)

@@ -67,6 +67,39 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
     return "\n".join(lines)
 
 
+def sweep_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) -> str:
+    """What runs that were trained at once reached, from the sweep's `result.json`, a row each."""
+    names = list(dict.fromkeys(name for m in result["members"] for name in m["settings"]))
+    rows = []
+    for number, member in enumerate(result["members"]):
+        settings = [member["settings"].get(name) for name in names]
+        if "failed_step" in member:
+            reached = [f"loss not finite at step {member['failed_step']:,}", *[None] * 3]
+        else:
+            selected = member["val_metric"]
+            reached = [
+                f"{member['best_step']:,} of {member['steps']:,}",
+                _percent(selected),
+                _percent(member["test_metric"]),
+                _percent(member["zero_shot_test_metric"]),
+            ]
+        best = "best" if number == result["best_member"] else ""
+        rows.append((member["folder"], *settings, *reached, best))
+    ensemble = result["ensemble"]
+    if ensemble["members"] > 1:
+        empty = [None] * len(names)
+        test = _percent(ensemble["test_metric"])
+        rows.append((f"all {ensemble['members']} together", *empty, None, None, test, None, ""))
+    headers = ("run", *names, "best step", "validation", "test", "zero-shot", "")
+    return "\n".join(
+        [
+            table(rows, headers),
+            f"{result['images_per_second']:,.0f} images/s, {result['wall_seconds']:,.0f} s",
+            f"sweep.png, result.json and a folder for each run: {workdir}",
+        ]
+    )
+
+
 def evaluation_summary(result: Mapping[str, Any]) -> str:
     """Test accuracies of a run, as lines of text."""
     rows = [("zero-shot (TP)", _percent(result["zero_shot_test_accuracy"]), "")]

@@ -15,7 +15,7 @@ from vp_jax import data
 from vp_jax.training import step as step_lib
 from vp_jax.training.feed import HostFeed, ResidentFeed
 from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import by_example, put, replicated
+from vp_jax.training.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.training.step import Batch, State, StepMetrics, Sums, TrainStep
 
 LOG_ROWS = 64
@@ -30,8 +30,8 @@ class Log(NamedTuple):
 
     Attributes:
       step: number of updates made when the row was written, int32 `[LOG_ROWS]`.
-      sums: totals since the row before, each `[LOG_ROWS]`.
-      grad_norm: of the row's step, `[LOG_ROWS]`.
+      sums: totals since the row before, each `[LOG_ROWS]`, or `[LOG_ROWS, N]` of N members.
+      grad_norm: of the row's step, likewise.
       count: how many rows are written.
     """
 
@@ -83,8 +83,8 @@ def make_advance(
     return _one_by_one(logged, feed, split, total_steps, mesh)
 
 
-def _empty_log() -> Log:
-    rows = jnp.zeros(LOG_ROWS, jnp.float32)
+def _empty_log(sums: Sums) -> Log:
+    rows = jnp.zeros((LOG_ROWS, *sums.loss.shape), jnp.float32)
     steps = jnp.zeros(LOG_ROWS, jnp.int32)
     return Log(steps, Sums(rows, rows, rows), rows, jnp.zeros((), jnp.int32))
 
@@ -95,7 +95,9 @@ LoggedStep = Callable[[State, Log, Parts, Batch], tuple[State, Log, StepMetrics]
 def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
     """A train step that writes a row where one is due, and then begins new totals."""
 
-    def step(state: State, log: Log, frozen: Parts, batch: Batch) -> tuple[State, Log, StepMetrics]:
+    def train_step_logged(
+        state: State, log: Log, frozen: Parts, batch: Batch
+    ) -> tuple[State, Log, StepMetrics]:
         state, out = train_step(state, frozen, batch)
         is_due = state.step % pace.steps_per_epoch % pace.log_every == 0
         row = Log(state.step, state.sums, out["grad_norm"], log.count)
@@ -109,7 +111,7 @@ def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
         sums = jax.tree.map(lambda x: jnp.where(is_due, 0.0, x), state.sums)
         return state._replace(sums=sums), log, out
 
-    return step
+    return train_step_logged
 
 
 def _in_one_program(
@@ -118,7 +120,7 @@ def _in_one_program(
     everywhere = replicated(mesh)
     make_epoch = feed.make_epochs(split)
 
-    def run(
+    def train_steps(
         state: State, frozen: Parts, store: jax.Array, epoch: Batch, stop: jax.Array
     ) -> tuple[State, Log, StepMetrics]:
         def step(state: State, log: Log) -> tuple[State, Log, StepMetrics]:
@@ -130,12 +132,12 @@ def _in_one_program(
         return jax.lax.while_loop(
             lambda carry: carry[0].step < stop,
             lambda carry: step(carry[0], carry[1]),
-            (state, _empty_log(), step_lib.zero_metrics(state.tuned)),
+            (state, _empty_log(state.sums), step_lib.zero_metrics(state)),
         )
 
     program = jax.jit(
-        run,
-        in_shardings=(everywhere, everywhere, by_example(mesh), everywhere, everywhere),
+        train_steps,
+        in_shardings=(everywhere, AS_PLACED, by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -159,7 +161,7 @@ def _one_by_one(
     everywhere = replicated(mesh)
     program = jax.jit(
         logged,
-        in_shardings=(everywhere, everywhere, everywhere, by_example(mesh)),
+        in_shardings=(everywhere, everywhere, AS_PLACED, by_example(mesh)),
         out_shardings=everywhere,
         donate_argnums=(0, 1),
     )
@@ -171,7 +173,7 @@ def _one_by_one(
         nonlocal batches
         if batches is None:
             batches = feed.train_batches(split, start, total_steps)
-        log = put(_empty_log(), everywhere)
+        log = put(_empty_log(state.sums), everywhere)
         in_flight: collections.deque[jax.Array] = collections.deque()
         for _ in range(start, stop):
             state, log, out = program(state, log, frozen, next(batches))

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
+from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.training.step import State
 
@@ -72,7 +73,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder.
+    """The checkpoints of one run, in one folder that all processes see; all join in every call.
 
     Saving is asynchronous and atomic: a checkpoint is there whole or not at all. Every checkpoint
     carries `meta`, a JSON object, with the digest of the state under `digest`.
@@ -176,7 +177,7 @@ class Checkpoints:
     def restore_latest(
         self, target: State, identity: Mapping[str, Any]
     ) -> tuple[State, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, or None where there is none.
+        """The newest checkpoint that all processes can read, or None where there is none.
 
         A damaged checkpoint is set aside with a warning and the one before it is taken.
 
@@ -185,14 +186,17 @@ class Checkpoints:
           identity: what the checkpoint must belong to; compared with its `meta["identity"]`.
 
         Raises:
-          UserError: the checkpoint is of another run, or all are damaged.
+          UserError: the checkpoint is of another run, all are damaged, or processes see different
+            ones.
         """
         steps = self.steps()
+        self._check_shared(steps)
         for step in reversed(steps):
+            found, meta = None, {}
             try:
                 meta = self.meta(step)
                 check_identity(meta["identity"], identity, self._folder / str(step))
-                return self.restore(step, target), meta
+                found = self.restore(step, target)
             except UserError:
                 raise
             except Exception as error:  # whatever orbax and tensorstore raise on damaged files
@@ -202,13 +206,25 @@ class Checkpoints:
                     self._folder,
                     str(error).splitlines()[0] if str(error) else type(error).__name__,
                 )
-                self._set_aside(step)
+            (all_have,) = distributed.least(found is not None)
+            if all_have:
+                return found, meta
+            self._set_aside(step)
         if steps:
             raise UserError(
                 f"every checkpoint in {self._folder} is damaged (steps {steps}; they are kept as "
                 "damaged_*): start again in another --workdir"
             )
         return None
+
+    def _check_shared(self, steps: Sequence[int]) -> None:
+        newest = max(steps, default=-1)
+        oldest_of_all, newest_of_all = distributed.least(newest, -newest)
+        if oldest_of_all != -newest_of_all:
+            raise UserError(
+                f"the processes see different checkpoints in {self._folder} (the newest of steps "
+                f"{oldest_of_all} and {-newest_of_all}): give a --workdir on a disk that all share"
+            )
 
     def _set_aside(self, step: int) -> None:
         target = self._folder.parent / f"damaged_{step}"
@@ -217,7 +233,9 @@ class Checkpoints:
             number += 1
             target = self._folder.parent / f"damaged_{step}_{number}"
         self._manager.close()
-        (self._folder / str(step)).rename(target)
+        if distributed.is_main():
+            (self._folder / str(step)).rename(target)
+        distributed.wait()
         self._manager = self._open()
 
 

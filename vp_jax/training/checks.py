@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -21,6 +22,8 @@ INITS = ("auto", "text", "random")
 TRAINABLE_HEADS = ("text", "linear", "fully_connected")
 RANDOM_HEADS = ("linear", "fully_connected")  # before they are trained
 MIXES = ("mixup", "cutmix")
+DTYPES = ("float32", "bfloat16")
+SHARDINGS = ("replicated", "fsdp")
 
 
 def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
@@ -46,11 +49,15 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
         ("value of config.prompt.space", config.prompt.space, SPACES),
         ("value of config.select_on", config.select_on, SELECT_ON),
         ("value of config.backbone.source", config.backbone.source, backbones.SOURCES),
+        ("value of config.backbone.dtype", config.backbone.dtype, DTYPES),
+        ("value of config.backbone.remat", config.backbone.remat, backbones.REMATS),
+        ("value of config.backbone.sharding", config.backbone.sharding, SHARDINGS),
         ("value of config.task.pipeline", config.task.pipeline, ("auto", *data.PIPELINES)),
     ):
         if value not in valid:
             raise unknown(setting, value, valid)
     _check_backbone(config, backbone)
+    _check_sharding(config)
     task = data.tasks.with_splits(data.tasks.get(config.task.name), config.task.splits)
     if task.train is None and config.tune:
         raise UserError(
@@ -67,9 +74,10 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
         heads.class_texts((), template)
 
 
-def make_prompt(config: ConfigDict) -> prompts.Prompt:
-    """The prompt of `config.prompt`; `top` and `left` of 0 are left to the patch that has them."""
-    settings = config.prompt.to_dict()
+def make_prompt(config: ConfigDict, **changes: Any) -> prompts.Prompt:
+    """The prompt of `config.prompt`, with changes of it; `top` and `left` of 0 are left to the
+    patch that has them."""
+    settings = {**config.prompt.to_dict(), **changes}
     name = settings.pop("name")
     for key in ("top", "left"):
         if name != "fixed_patch" and settings[key] == 0:
@@ -111,6 +119,12 @@ def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
     if backbone is not None:
         name = backbone.name
         has_texts, has_classes = backbone.encode_text is not None, backbone.classify is not None
+        for setting, usual in (("dtype", "float32"), ("remat", "none")):
+            if config.backbone[setting] != usual:
+                raise UserError(
+                    f"config.backbone.{setting} is {config.backbone[setting]!r}, but the backbone "
+                    f"{name} is your own: choose it in its own function, and leave the setting out"
+                )
     elif name in backbones.names():
         has_texts = backbones.is_clip(name)
         has_classes = not has_texts
@@ -132,6 +146,19 @@ def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
         )
 
 
+def _check_sharding(config: ConfigDict) -> None:
+    if config.backbone.sharding == "replicated" and config.backbone.shards > 1:
+        raise UserError(
+            f"config.backbone.shards is {config.backbone.shards}, but the backbone is replicated: "
+            "give --config.backbone.sharding=fsdp too, or leave shards out"
+        )
+    if config.backbone.sharding == "fsdp" and "backbone" in config.tune:
+        raise UserError(
+            "config.backbone.sharding is 'fsdp', which is for a frozen backbone, and config.tune "
+            "has 'backbone'; leave one of the two out"
+        )
+
+
 def _check_numbers(config: ConfigDict) -> None:
     for name, least in (
         ("batch_size", 1),
@@ -140,6 +167,7 @@ def _check_numbers(config: ConfigDict) -> None:
         ("log_every_steps", 1),
         ("checkpoint_every_steps", 0),
         ("patience", 0),
+        ("backbone.shards", 0),
         ("task.shots", 0),
         ("task.workers", 0),
         ("seed", 0),
@@ -157,6 +185,8 @@ def _check_numbers(config: ConfigDict) -> None:
             "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
+    if not config.call_seconds > 0:
+        raise UserError(f"config.call_seconds is {config.call_seconds}; it must be positive")
     rates = {"learning_rate": config.optimizer.learning_rate}
     special = config.optimizer.learning_rates
     rates |= {f"learning_rates.{p}": special[p] for p in TUNABLE if special[p] is not None}

@@ -6,6 +6,8 @@ import os
 
 import jax
 
+from vp_jax import distributed
+
 SHARE = 0.25
 """Of the devices' memory; the rest is for the model and its activations."""
 
@@ -19,6 +21,6 @@ def resident_limit() -> int:
     stats = [device.memory_stats() for device in jax.local_devices()]
     if jax.default_backend() != "cpu" and all(s and "bytes_limit" in s for s in stats):
         local = sum(s["bytes_limit"] for s in stats)
-        return int(SHARE * local * jax.process_count())
+        return int(SHARE * distributed.least(local)[0] * jax.process_count())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return int(SHARE * memory)
+    return int(SHARE * distributed.least(memory)[0])

@@ -13,7 +13,7 @@ from vp_jax import data
 from vp_jax.data import scores
 from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.sharding import by_example, replicated
+from vp_jax.training.sharding import AS_PLACED, by_example, replicated
 from vp_jax.training.step import Batch, Sums, make_eval_step, means
 
 
@@ -37,37 +37,98 @@ Evaluate = Callable[[Parts, data.Split], Evaluation]
 
 
 def make_evaluate(
-    forward: Forward, key: jax.Array, task: data.TaskData, feed: Feed, mesh: Mesh
+    forward: Forward,
+    key: jax.Array,
+    task: data.TaskData,
+    feed: Feed,
+    mesh: Mesh,
+    prompt: Parts | None = None,
 ) -> Evaluate:
-    """A function `(parts, split) -> Evaluation`, compiled once for each set of parts.
+    """A function `(parts, split) -> Evaluation`, compiled once.
 
-    The key places random patches, anew for every batch, the same at every call.
+    Parts without a prompt are evaluated unprompted.
+
+    Args:
+      forward: from parts and images to logits.
+      key: places random patches, anew for every batch, the same at every call.
+      task: whose metric is taken.
+      feed: of the batches.
+      mesh: the devices.
+      prompt: `{"prompt": parameters}` of any values, so that parts without one need no program of
+        their own.
     """
+    prompt = prompt or {}
     everywhere, examples = replicated(mesh), by_example(mesh)
     eval_step = make_eval_step(forward)
 
-    def run(parts: Parts, store: Any, key: jax.Array, batch: Batch) -> tuple[Sums, jax.Array]:
-        return eval_step(parts, key, feed.fetch(store, batch))
+    def evaluate_batch(
+        parts: Parts, store: Any, key: jax.Array, batch: Batch, prompted: jax.Array
+    ) -> tuple[Sums, jax.Array]:
+        return eval_step(parts, key, feed.fetch(store, batch), prompted)
 
     step = jax.jit(
-        run,
-        in_shardings=(everywhere, examples, everywhere, examples),
+        evaluate_batch,
+        in_shardings=(AS_PLACED, examples, everywhere, examples, everywhere),
         out_shardings=everywhere,
     )
 
     def evaluate(parts: Parts, split: data.Split) -> Evaluation:
+        prompted = np.bool_("prompt" in parts)
+        parts = {**prompt, **parts}
         totals = np.zeros(len(Sums._fields), np.float64)
         predictions = []
         for number, batch in enumerate(feed.eval_batches(split)):
-            sums, predicted = step(parts, feed.store, jax.random.fold_in(key, number), batch)
+            rng = jax.random.fold_in(key, number)
+            sums, predicted = step(parts, feed.store, rng, batch, prompted)
             totals += np.array(jax.device_get(sums), np.float64)
-            predictions.append(np.asarray(predicted)[: feed.plan.batch_size])
+            predictions.append(np.asarray(predicted))
         every = np.concatenate(predictions)[: len(split)]
-        total = means(Sums(*totals))
-        metric = total["accuracy"]
-        if task.task.metric != "accuracy":
-            groups = {"groups": split.groups, "group_names": task.group_names}
-            metric = scores.score(task.task.metric, every, split.labels, **groups)
-        return Evaluation(**total, metric=metric, predictions=every)
+        return to_evaluation(task, split, totals, every)
 
     return evaluate
+
+
+def make_probabilities(
+    forward: Forward, key: jax.Array, feed: Feed, mesh: Mesh
+) -> Callable[[Parts, data.Split], np.ndarray]:
+    """A function `(parts, split) -> probabilities` of the classes, float32 `[N, K]`.
+
+    The key places random patches as it does in `make_evaluate`.
+    """
+    everywhere, examples = replicated(mesh), by_example(mesh)
+
+    def run(parts: Parts, store: Any, key: jax.Array, batch: Batch) -> jax.Array:
+        return jax.nn.softmax(forward(parts, feed.fetch(store, batch).image, rng=key))
+
+    step = jax.jit(
+        run,
+        in_shardings=(AS_PLACED, examples, everywhere, examples),
+        out_shardings=everywhere,
+    )
+
+    def probabilities(parts: Parts, split: data.Split) -> np.ndarray:
+        found = [
+            np.asarray(step(parts, feed.store, jax.random.fold_in(key, number), batch))
+            for number, batch in enumerate(feed.eval_batches(split))
+        ]
+        size = feed.plan.batch_size
+        return np.concatenate([batch[:size] for batch in found])[: len(split)]
+
+    return probabilities
+
+
+def to_evaluation(
+    task: data.TaskData, split: data.Split, totals: np.ndarray, predictions: np.ndarray
+) -> Evaluation:
+    """The evaluation of what was summed, `Sums` as float64 `[3]`, and predicted on a split."""
+    total = means(Sums(*totals))
+    metric = total["accuracy"]
+    if task.task.metric != "accuracy":
+        metric = measure(task, split, predictions)
+    return Evaluation(**total, metric=metric, predictions=predictions)
+
+
+def measure(task: data.TaskData, split: data.Split, predictions: np.ndarray) -> float:
+    """The task's metric of predictions, int `[N]`, on a split."""
+    groups = {"groups": split.groups, "group_names": task.group_names}
+    return scores.score(task.task.metric, predictions, split.labels, **groups)

@@ -12,11 +12,11 @@ import numpy as np
 import safetensors.numpy
 from jax.sharding import Mesh
 
-from vp_jax import data, files
+from vp_jax import data, distributed, files
 from vp_jax.progress_bar import progress_bar
 from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.sharding import by_example, replicated
+from vp_jax.training.sharding import AS_PLACED, by_example, replicated
 from vp_jax.training.step import Batch
 
 Compute = Callable[[Parts, data.Split], np.ndarray]
@@ -31,7 +31,7 @@ def make_compute(outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh) -> Co
 
     step = jax.jit(
         step,
-        in_shardings=(everywhere, examples, examples, everywhere),
+        in_shardings=(AS_PLACED, examples, examples, everywhere),
         out_shardings=everywhere,
     )
 
@@ -41,7 +41,7 @@ def make_compute(outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh) -> Co
             batch_size = feed.plan.batch_size
             for number, batch in enumerate(feed.eval_batches(split)):
                 rows = step(parts, feed.store, batch, jax.random.fold_in(key, number))
-                chunks.append(np.asarray(rows)[:batch_size])
+                chunks.append(np.asarray(rows))
                 bar.update(min(batch_size, len(split) - bar.n))
         return np.concatenate(chunks)[: len(split)]
 
@@ -63,6 +63,18 @@ def cached(
       origin: what they are of; a file of another origin, or a damaged one, is made again.
     """
     path = folder / f"{split.name}.safetensors"
+    found = _read(path, origin)
+    (all_have,) = distributed.least(found is not None)
+    if all_have:
+        return found
+    features = compute()
+    if distributed.is_main():
+        content = safetensors.numpy.save({"features": features}, metadata=dict(origin))
+        files.write(path, lambda file: file.write(content))
+    return features
+
+
+def _read(path: pathlib.Path, origin: Mapping[str, str]) -> np.ndarray | None:
     if path.exists():
         try:
             with safetensors.safe_open(path, "numpy") as file:
@@ -70,10 +82,7 @@ def cached(
                     return file.get_tensor("features")
         except (OSError, safetensors.SafetensorError):
             pass  # cut off by a kill: it holds nothing that cannot be computed again
-    features = compute()
-    content = safetensors.numpy.save({"features": features}, metadata=dict(origin))
-    files.write(path, lambda file: file.write(content))
-    return features
+    return None
 
 
 def forget(folder: pathlib.Path) -> None:

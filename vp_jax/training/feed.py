@@ -16,7 +16,14 @@ from vp_jax import data
 from vp_jax.data.device_permutation import device_permutation
 from vp_jax.data.images import Rows
 from vp_jax.data.stream import read_ahead
-from vp_jax.training.sharding import by_example, local_rows, put, replicated
+from vp_jax.training.sharding import (
+    AXES,
+    by_example,
+    check_batch_size,
+    local_rows,
+    put,
+    replicated,
+)
 from vp_jax.training.step import Batch
 
 BLOCK = 1024
@@ -53,12 +60,16 @@ def make_feed(
 
     Args:
       task: with its splits.
-      batch_size: examples of all devices together.
+      batch_size: examples of all devices together, which they share evenly.
       seed: of the order in which training examples come.
       mesh: the devices.
       workers: of a host's feed: processes that prepare training batches; 0 for threads.
+
+    Raises:
+      UserError: the devices cannot share a batch evenly.
     """
-    plan = Plan(batch_size, seed, mesh.shape["data"])
+    check_batch_size(batch_size, mesh)
+    plan = Plan(batch_size, seed)
     if task.pipeline == "resident":
         return ResidentFeed(task, plan, mesh)
     return HostFeed(plan, mesh, workers)
@@ -70,30 +81,18 @@ class Plan(NamedTuple):
     Attributes:
       batch_size: of all devices together.
       seed: of the training order.
-      devices: that share a batch; masked rows are added until they can share it evenly.
     """
 
     batch_size: int
     seed: int
-    devices: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of a batch, those that only fill up included."""
-        return -(-self.batch_size // self.devices) * self.devices
-
-    def fill_up(self, indices: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and mask `[batch_size]` as `[rows]`, index 0 and False where it is filled up."""
-        extra = self.rows - len(indices)
-        return np.pad(indices, (0, extra)), np.pad(mask, (0, extra))
 
     def train(self, count: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and mask `[rows]` of a training step."""
-        return self.fill_up(*data.train_indices(step, count, self.batch_size, self.seed))
+        """Indices and mask `[batch_size]` of a training step."""
+        return data.train_indices(step, count, self.batch_size, self.seed)
 
     def eval(self, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and mask `[rows]` of a batch of a split in order."""
-        return self.fill_up(*data.eval_indices(number, count, self.batch_size))
+        """Indices and mask `[batch_size]` of a batch of a split in order."""
+        return data.eval_indices(number, count, self.batch_size)
 
     def eval_steps(self, count: int) -> int:
         """Batches of a split in order."""
@@ -118,17 +117,16 @@ class ResidentFeed:
             total += len(used)
         self._alive = [part.base for part in parts]  # so that no other object gets their ids
         shape = parts[0].shape[1:]
-        devices = mesh.shape["data"]
-        total = -(-total // devices) * devices
+        total = -(-total // mesh.size) * mesh.size
         self.store = jax.make_array_from_callback(
             (total, *shape), by_example(mesh), lambda index: _slice(parts, index[0], total, shape)
         )
 
     def fetch(self, store: jax.Array, batch: Batch) -> Batch:
         """The batch with its images, each from the device that holds it."""
-        if self._mesh.shape["data"] == 1:
+        if self._mesh.size == 1:
             return batch._replace(image=store.at[batch.image].get(mode="promise_in_bounds"))
-        spec = PartitionSpec("data")
+        spec = PartitionSpec(AXES)
         send = jax.shard_map(_send, mesh=self._mesh, in_specs=(spec, spec), out_specs=spec)
         return batch._replace(image=send(store, batch.image))
 
@@ -150,22 +148,32 @@ class ResidentFeed:
 
         The order is computed on the devices; it is that of `data.train_indices`.
         """
-        plan, count = self.plan, len(split)
-        steps = data.steps_per_epoch(count, plan.batch_size)
         everywhere = replicated(self._mesh)
         rows, labels = put((self.rows(split), split.labels), everywhere)
-        short = steps * plan.batch_size - count
-
-        def epoch(number: jax.Array, rows: jax.Array, labels: jax.Array) -> Batch:
-            order = device_permutation(count, seed=plan.seed, stream=number)
-            indices = jnp.pad(order, (0, short)).reshape(steps, plan.batch_size)
-            mask = (jnp.arange(steps * plan.batch_size) < count).reshape(indices.shape)
-            extra = ((0, 0), (0, plan.rows - plan.batch_size))
-            indices, mask = jnp.pad(indices, extra), jnp.pad(mask, extra)
-            return Batch(rows[indices], labels[indices], mask)
-
+        epoch = functools.partial(epoch_of, self.plan, self.plan.seed)
         run = jax.jit(epoch, in_shardings=everywhere, out_shardings=everywhere)
         return lambda number: run(np.uint32(number), rows, labels)
+
+
+def epoch_of(
+    plan: Plan, seed: int | jax.Array, number: jax.Array, rows: jax.Array, labels: jax.Array
+) -> Batch:
+    """All batches of an epoch, `[steps, B]`, in the order of `data.train_indices`.
+
+    Args:
+      plan: the batch size.
+      seed: of the order; a uint32 scalar where it is traced.
+      number: of the epoch, uint32.
+      rows: where the split's images are in the store, int32 `[N]`.
+      labels: of the split, int32 `[N]`.
+    """
+    count = len(rows)
+    steps = data.steps_per_epoch(count, plan.batch_size)
+    order = device_permutation(count, seed=seed, stream=number)
+    indices = jnp.pad(order, (0, steps * plan.batch_size - count))
+    indices = indices.reshape(steps, plan.batch_size)
+    mask = (jnp.arange(steps * plan.batch_size) < count).reshape(indices.shape)
+    return Batch(rows[indices], labels[indices], mask)
 
 
 class HostFeed:
@@ -204,13 +212,13 @@ class HostFeed:
         workers: int,
     ) -> Iterator[Batch]:
         sharding = by_example(self._mesh)
-        make = functools.partial(_make, split, plan, local_rows(self._mesh, self.plan.rows))
+        make = functools.partial(_make, split, plan, local_rows(self._mesh, self.plan.batch_size))
         ahead = read_ahead(make, start, stop, workers)
         for _ in range(start, stop):
             begun = time.monotonic()
             pixels, labels, mask = next(ahead)
             self.waited += time.monotonic() - begun
-            shape = (self.plan.rows, *pixels.shape[1:])
+            shape = (self.plan.batch_size, *pixels.shape[1:])
             image = jax.make_array_from_process_local_data(sharding, pixels, shape)
             yield Batch(image, *put((labels, mask), sharding))
 
@@ -229,12 +237,12 @@ def _make(
 
 def _send(images: jax.Array, rows: jax.Array) -> jax.Array:
     """On every device: gives the others the rows that they ask for, and takes its own."""
-    rows = jax.lax.all_gather(rows, "data", tiled=True)
-    place = rows - jax.lax.axis_index("data") * len(images)
+    rows = jax.lax.all_gather(rows, AXES, tiled=True)
+    place = rows - jax.lax.axis_index(AXES) * len(images)
     mine = (place >= 0) & (place < len(images))
     found = images.at[jnp.where(mine, place, 0)].get(mode="promise_in_bounds")
-    found = jnp.where(mine[:, None, None, None], found, jnp.zeros((), images.dtype))
-    return jax.lax.psum_scatter(found, "data", tiled=True)  # One device alone has each row.
+    found = jnp.where(mine[..., None, None, None], found, jnp.zeros((), images.dtype))
+    return jax.lax.psum_scatter(found, AXES, tiled=True)  # One device alone has each row.
 
 
 def _base(split: data.Split) -> tuple[Any, np.ndarray]:

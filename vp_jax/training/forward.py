@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mix, mix_images
@@ -16,7 +17,11 @@ Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zer
 
 
 class Forward(Protocol):
-    """Maps parts and uint8 images `[B, h, w, 3]`, mixed or not, to an array `[B, N]`, float32."""
+    """Maps parts and uint8 images `[B, h, w, 3]`, mixed or not, to an array `[B, N]`, float32.
+
+    The prompt among the parts acts unless `prompted`, a bool scalar, is False: one compiled program
+    then serves with the prompt and without it.
+    """
 
     def __call__(
         self,
@@ -25,6 +30,7 @@ class Forward(Protocol):
         *,
         rng: jax.Array | None = None,
         mix: Mix | None = None,
+        prompted: jax.Array | None = None,
     ) -> jax.Array: ...
 
 
@@ -49,12 +55,21 @@ def make_outputs(
     """
     rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
 
+    def act(
+        parts: Parts, x: jax.Array, rng: jax.Array | None, prompted: jax.Array | None
+    ) -> jax.Array:
+        if "prompt" not in parts:
+            return x
+        y = prompt.apply(parts["prompt"], x, rng=rng)
+        return y if prompted is None else jnp.where(prompted, y, x)
+
     def outputs(
         parts: Parts,
         images: jax.Array,
         *,
         rng: jax.Array | None = None,
         mix: Mix | None = None,
+        prompted: jax.Array | None = None,
     ) -> jax.Array:
         x = preprocess(images, rule)
         if augment is not None:
@@ -62,11 +77,11 @@ def make_outputs(
             x = augment(augment_rng, x)
         if mix is not None:
             x = mix_images(x, mix)
-        if "prompt" in parts and space == "pixel":
-            x = prompt.apply(parts["prompt"], x, rng=rng)
+        if space == "pixel":
+            x = act(parts, x, rng, prompted)
         x = normalize(x, backbone.mean, backbone.std)
-        if "prompt" in parts and space == "normalized":
-            x = prompt.apply(parts["prompt"], x, rng=rng)
+        if space == "normalized":
+            x = act(parts, x, rng, prompted)
         x = backbone.apply(parts["backbone"], x)
         return x if takes == "features" else backbone.classify(parts["backbone"], x)
 
@@ -82,7 +97,9 @@ def make_forward(outputs: Forward, head: Head) -> Forward:
         *,
         rng: jax.Array | None = None,
         mix: Mix | None = None,
+        prompted: jax.Array | None = None,
     ) -> jax.Array:
-        return head.apply(parts["head"], outputs(parts, images, rng=rng, mix=mix))
+        given = outputs(parts, images, rng=rng, mix=mix, prompted=prompted)
+        return head.apply(parts["head"], given)
 
     return forward

@@ -57,7 +57,8 @@ def make_head(
     backbone: Backbone,
     class_names: tuple[str, ...],
     key: jax.Array,
-    workdir: pathlib.Path,
+    texts: Features,
+    origin: dict[str, str],
 ) -> HeadOfRun:
     """Makes the head of `config.head`.
 
@@ -66,13 +67,12 @@ def make_head(
       backbone: whose output the head reads.
       class_names: of the task.
       key: of random mappings and random layers.
-      workdir: where texts that the run has stored are read from.
+      texts, origin: as `make_texts` returns them.
 
     Raises:
       UserError: the class count and the head disagree, or the run to take the head from does not
         fit.
     """
-    texts, origin = _texts(config, backbone, class_names, workdir / TEXT_FEATURES)
     head = _make(config, backbone, class_names, texts)
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
     meaningful = config.head.name not in ("linear", "fully_connected")
@@ -128,10 +128,10 @@ def _make(
     return heads.by_name(name, **arguments.get(name, {}))
 
 
-def _texts(
-    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], path: pathlib.Path
+def make_texts(
+    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], workdir: pathlib.Path
 ) -> tuple[Features, dict[str, str]]:
-    """The text features that the head needs, stored or computed, and their origin."""
+    """The text features that the head needs, stored in `workdir` or computed, and their origin."""
     name, templates = config.head.name, config.head.templates
     if name not in ("text", "semantic") and not starts_from_text(config, backbone):
         return {}, {}
@@ -141,7 +141,7 @@ def _texts(
     origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
     if name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)
-    stored = load_text_features(path, origin)
+    stored = load_text_features(workdir / TEXT_FEATURES, origin)
     if stored is not None:
         return stored, origin
     texts = {"text_features": compute_text_features(tower, class_names, templates)}

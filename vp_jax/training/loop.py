@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 import jax
 import numpy as np
 
+from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.interrupts import INTERRUPTS, Interrupted
 from vp_jax.progress_bar import progress_bar
 from vp_jax.training import step as step_lib
-from vp_jax.training.advance import Pace, make_advance, rows
+from vp_jax.training.advance import Advance, Log, Pace, make_advance, rows
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
 from vp_jax.training.sharding import put
-from vp_jax.training.start import Outcome, Start
-
-SECONDS_PER_CALL = 1.0
-"""Steps are made in calls of about this length; signals and the progress bar wait for their end."""
+from vp_jax.training.start import Outcome, Progress, Start
 
 
 class Loop(Start):
@@ -33,12 +30,10 @@ class Loop(Start):
           UserError: the prompt gets no gradient, the loss is not finite, or the disk is full.
           Interrupted: by a signal; the state has been saved.
         """
-        metrics = Metrics(self.workdir, self.step)
-        schedules = self.experiment.schedules
-        self._rates = jax.jit(lambda step: {part: f(step) for part, f in schedules.items()})
+        metrics = self._open_metrics()
         if not self.is_fresh:
             total = self.experiment.total_steps
-            print(f"going on from step {self.step} of {total}", file=sys.stderr)
+            distributed.say(f"going on from step {self.step} of {total}")
         try:
             if self.is_fresh:
                 self._begin()
@@ -49,6 +44,11 @@ class Loop(Start):
         finally:
             metrics.close()
         return self.outcome()
+
+    def _open_metrics(self) -> Any:
+        schedules = self.experiment.schedules
+        self._rates = jax.jit(lambda step: {part: f(step) for part, f in schedules.items()})
+        return Metrics(self.workdir, self.step)
 
     def _begin(self) -> None:
         experiment = self.experiment
@@ -100,14 +100,11 @@ class Loop(Start):
     def _train(self, metrics: Metrics) -> None:
         experiment, config = self.experiment, self.config
         pace = Pace(experiment.steps_per_epoch, config.log_every_steps)
-        split, total_steps = experiment.task.train, experiment.total_steps
-        step = step_lib.make_train_step(
-            experiment.train_forward, experiment.optimizer, experiment.counting, experiment.mixing
-        )
-        advance = make_advance(step, self.feed, split, pace, total_steps, self.mesh)
+        total_steps = experiment.total_steps
+        advance = self._make_advance(pace)
         needs_zero_shot = self.is_fresh
         first_of_start, allowed = self.step, 1
-        total, seen = config.epochs * len(split), self._images_seen(self.step)
+        total, seen = self._images_seen(total_steps), self._images_seen(self.step)
         shown: dict[str, str] = {}
         with progress_bar(total, "training", initial=seen, unit_scale=True) as bar:
             while self.step < total_steps and not self.progress.done:
@@ -116,7 +113,7 @@ class Loop(Start):
                     clock += self._refit()
                 begun, stop = self.step, self._next_stop(allowed)
                 self.state, log, out = advance(self.state, self.frozen, begun, stop)
-                failed, logged = int(self.state.failed_step), rows(log)  # waits for the devices
+                failed, logged = self._read(log)  # waits for the devices
                 self.step = stop
                 seconds = time.monotonic() - clock
                 examples = self._images_seen(stop) - self._images_seen(begun)
@@ -125,8 +122,9 @@ class Loop(Start):
                 if begun > first_of_start:  # the first call of a start compiles
                     self.progress.train_seconds += seconds
                     self.progress.train_images += examples
-                    wanted = SECONDS_PER_CALL * (stop - begun) / seconds
+                    wanted = config.call_seconds * (stop - begun) / seconds
                     allowed = min(max(int(wanted), 1), 2 * allowed, pace.most_steps)
+                allowed, undisturbed = distributed.least(allowed, INTERRUPTS.received is None)
                 bar.update(examples)
                 for row in logged:
                     shown.update(self._write(metrics, *row))
@@ -136,25 +134,32 @@ class Loop(Start):
                 epoch, position = divmod(self.step, experiment.steps_per_epoch)
                 last = self.step == total_steps
                 evaluates = position == 0 and (epoch % config.eval_every_epochs == 0 or last)
-                stops = INTERRUPTS.received is not None
+                stops = not undisturbed
                 if evaluates or stops or self._is_checkpoint_step():
                     if needs_zero_shot:
                         self._measure_zero_shot()
                         needs_zero_shot = False
                     if evaluates:
                         self._evaluate(metrics, last)
-                        shown["val" if config.select_on == "val" else "test"] = (
-                            f"{self.progress.best[self.metric]:.1%}"
-                        )
+                        shown[config.select_on] = f"{self._best_so_far():.1%}"
                     self.save()
                 if stops and not self.progress.done:
                     self.checkpoints.wait()
                     bar.close()
-                    print(
-                        f"saved step {self.step} of {total_steps} in {self.workdir}",
-                        file=sys.stderr,
-                    )
-                    raise Interrupted(INTERRUPTS.received)
+                    distributed.say(f"saved step {self.step} of {total_steps} in {self.workdir}")
+                    raise Interrupted(INTERRUPTS.received or "a signal to another process")
+
+    def _make_advance(self, pace: Pace) -> Advance:
+        experiment = self.experiment
+        step = step_lib.make_train_step(
+            experiment.train_forward, experiment.optimizer, experiment.counting, experiment.mixing
+        )
+        split, total_steps = experiment.task.train, experiment.total_steps
+        return make_advance(step, self.feed, split, pace, total_steps, self.mesh)
+
+    def _read(self, log: Log) -> tuple[Any, list[Any]]:
+        """The step that failed, and the rows of a log, on the host."""
+        return int(self.state.failed_step), rows(log)
 
     def _next_stop(self, allowed: int) -> int:
         """Where the next call ends: after `allowed` steps, or at what must be looked at before."""
@@ -176,22 +181,20 @@ class Loop(Start):
         self, metrics: Metrics, step: int, totals: dict[str, float], grad_norm: float
     ) -> dict[str, str]:
         """Writes a row of metrics; returns what the progress bar shows of it."""
-        row = {
+        rates = jax.device_get(self._rates(np.int32(step - 1)))
+        metrics.write(step, self._row(step, totals, grad_norm, rates))
+        return shown_in_bar(totals)
+
+    def _row(
+        self, step: int, totals: dict[str, float], grad_norm: float, rates: dict[str, Any]
+    ) -> dict[str, float]:
+        return {
             "epoch": step / self.experiment.steps_per_epoch,
             "train/loss": totals["loss"],
             "train/accuracy": totals["accuracy"],
             "train/grad_norm": grad_norm,
-            **self._learning_rates(step),
+            **learning_rates(rates),
         }
-        metrics.write(step, row)
-        return {"loss": f"{totals['loss']:.3f}", "accuracy": f"{totals['accuracy']:.1%}"}
-
-    def _learning_rates(self, step: int) -> dict[str, float]:
-        """Of the first part, whose curve has the shape of all; of each where they differ."""
-        rates = {p: float(x) for p, x in self._rates(np.int32(step - 1)).items()}
-        each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
-        first = next(iter(rates.values()))
-        return {"learning_rate": first, **(each if len(set(rates.values())) > 1 else {})}
 
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
         name, progress = self.config.select_on, self.progress
@@ -201,18 +204,23 @@ class Loop(Start):
         progress.record(self.step, result, self.metric)
         if progress.best_step == self.step:
             write_mapping(self.experiment, self.state.mapping, self.workdir)
-        patience = self.config.patience
-        progress.done = last or (patience > 0 and progress.stale >= patience)
+        progress.done = last or self._is_stale(progress)
+
+    def _is_stale(self, progress: Progress) -> bool:
+        return 0 < self.config.patience <= progress.stale
+
+    def _best_so_far(self) -> float:
+        return self.progress.best[self.metric]
 
     def _check_gradient(self, out: step_lib.StepMetrics) -> None:
-        if "prompt" in self.config.tune and float(out["grad_norm/prompt"]) == 0:
+        if "prompt" in self.config.tune and np.any(np.asarray(out["grad_norm/prompt"]) == 0):
             raise UserError(
                 "the gradient with respect to the prompt is exactly zero at the first step, so "
                 "nothing can be learned: the backbone or the head gives the same output for every "
                 f"image. Check the weights of {self.config.backbone.name} "
                 "(--config.backbone.weights): a head of zeros does this"
             )
-        if float(out["grad_norm"]) == 0:
+        if np.any(np.asarray(out["grad_norm"]) == 0):
             raise UserError(
                 f"the gradient with respect to {' and '.join(self.experiment.tuned)} is exactly "
                 "zero at the first step, so nothing can be learned. Check the weights of "
@@ -228,3 +236,16 @@ class Loop(Start):
                 f"--config.schedule.warmup_steps ({self.config.schedule.warmup_steps}) in another "
                 "--workdir"
             )
+
+
+def shown_in_bar(totals: dict[str, float]) -> dict[str, str]:
+    """What the progress bar shows of a row."""
+    return {"loss": f"{totals['loss']:.3f}", "accuracy": f"{totals['accuracy']:.1%}"}
+
+
+def learning_rates(rates: dict[str, Any]) -> dict[str, float]:
+    """Of the first part, whose curve has the shape of all; of each where they differ."""
+    rates = {part: float(rate) for part, rate in rates.items()}
+    each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
+    first = next(iter(rates.values()))
+    return {"learning_rate": first, **(each if len(set(rates.values())) > 1 else {})}

@@ -6,7 +6,7 @@ import pathlib
 
 import jax
 
-from vp_jax import heads
+from vp_jax import distributed, heads
 from vp_jax.training.forward import Parts
 from vp_jax.training.setup import Experiment
 from vp_jax.training.workdir import MAPPING
@@ -15,7 +15,12 @@ MAPS = ("indices", "weights", "kernel")  # parameters that say what each source 
 
 
 def write_mapping(experiment: Experiment, parts: Parts, workdir: pathlib.Path) -> None:
-    """Writes `mapping.csv` if the head among the parts maps source classes to classes."""
+    """Writes `mapping.csv` if the head among the parts maps source classes to classes.
+
+    Of several processes the main one does.
+    """
+    if not distributed.is_main():
+        return
     params = parts.get("head", {})
     if experiment.head.head.takes != "logits" or not any(name in params for name in MAPS):
         return

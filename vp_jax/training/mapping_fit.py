@@ -13,7 +13,7 @@ from vp_jax import data
 from vp_jax.progress_bar import progress_bar
 from vp_jax.training.feed import Feed
 from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import by_example, put, replicated
+from vp_jax.training.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.training.step import Batch
 from vp_jax.training.tally import Tally
 
@@ -40,7 +40,7 @@ def make_fit(tally: Tally, key: jax.Array, feed: Feed, mesh: Mesh) -> Fit:
 
     step = jax.jit(
         count,
-        in_shardings=(everywhere, everywhere, examples, examples, everywhere, everywhere),
+        in_shardings=(everywhere, AS_PLACED, examples, examples, everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )

@@ -6,7 +6,7 @@ import json
 import pathlib
 from typing import Any
 
-from vp_jax import files
+from vp_jax import distributed, files
 from vp_jax.training.event_file import EventFile
 from vp_jax.training.workdir import METRICS, TENSORBOARD
 
@@ -34,9 +34,13 @@ class Metrics:
     """Writes rows of metrics, one a step, to `metrics.jsonl` and to TensorBoard.
 
     Rows of steps after `step`, where the run goes on, are of work that was lost; they are removed.
+    Of several processes only the main one writes.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int):
+        self._writes = distributed.is_main()
+        if not self._writes:
+            return
         rows = read_metrics(workdir, up_to_step=step)
         path = workdir / METRICS
         kept = "".join(json.dumps(row) + "\n" for row in rows)
@@ -50,6 +54,8 @@ class Metrics:
         Raises:
           OSError: there is no space for it.
         """
+        if not self._writes:
+            return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         self._board.add(step, values)
@@ -60,6 +66,8 @@ class Metrics:
         Raises:
           OSError: there is no space for it; both files are closed all the same.
         """
+        if not self._writes:
+            return
         try:
             self._file.close()
         finally:

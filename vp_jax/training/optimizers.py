@@ -12,6 +12,13 @@ from vp_jax.errors import UserError, unknown
 
 NEED_THE_LOSS = ("lbfgs", "polyak_sgd")  # their update takes the loss as a further argument
 
+ELEMENTWISE = (
+    *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad"),
+    *("lion", "radam", "rmsprop", "rprop", "sgd", "sign_sgd", "signum"),
+)
+"""Optimisers whose update of a number does not depend on the others, nor on how they are arranged;
+a number whose gradient is always zero, and which is zero, stays so."""
+
 
 def _optimizers() -> dict[str, Any]:
     found = {}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import numpy as np
 
-from vp_jax import data
+from vp_jax import data, distributed
 from vp_jax.heads import linear_probe
 from vp_jax.training import features as features_lib
 from vp_jax.training.metrics import Metrics
@@ -32,7 +31,7 @@ class LinearProbe(Start):
         if self.is_fresh:
             probe = self._sweep(self._features(self.experiment.task.train))
             self.step = max(probe.iterations, 1)
-            tuned = {"head": put(probe.params, self.everywhere)}
+            tuned = {"head": put(distributed.of_main(probe.params), self.everywhere)}
             self.state = self.state._replace(step=np.int32(self.step), tuned=tuned)
             chosen = self.evaluate(self.parts(), self.selection)
             self.progress.record(self.step, self.measured(chosen), self.metric)
@@ -65,7 +64,7 @@ class LinearProbe(Start):
         def progress(c: float, accuracy: float) -> None:
             nonlocal tried
             tried += 1
-            print(f"linear probe, c = {c:.3g}: {name} accuracy {accuracy:.1%}", file=sys.stderr)
+            distributed.say(f"linear probe, c = {c:.3g}: {name} accuracy {accuracy:.1%}")
             metrics.write(tried, {"probe/c": c, f"{name}/accuracy": accuracy})
 
         try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vp_jax import backbones, data, prompts
+from vp_jax import backbones, data, distributed, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Mixing
 from vp_jax.data.preprocess import ResizeRule
@@ -19,9 +22,17 @@ from vp_jax.errors import UserError
 from vp_jax.training.checks import check, make_augment, make_mixing, make_prompt
 from vp_jax.training.device_memory import resident_limit
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
-from vp_jax.training.head import HeadOfRun, is_probe, make_head, starts_from_text
+from vp_jax.training.fsdp import gather_on_use, mesh_of
+from vp_jax.training.head import (
+    HeadOfRun,
+    is_probe,
+    make_head,
+    make_texts,
+    starts_from_text,
+)
 from vp_jax.training.parts import make_optimizer, make_schedules
 from vp_jax.training.tally import Tally
+from vp_jax.training.text_features import Features
 
 HEAD_STREAM = 1
 SAMPLE = 32  # images
@@ -33,6 +44,7 @@ class Experiment:
 
     Attributes:
       config: the settings it was made from.
+      mesh: the devices.
       backbone: with its parameters.
       task: class names and splits.
       prompt: what acts on the images.
@@ -53,6 +65,7 @@ class Experiment:
     """
 
     config: ConfigDict
+    mesh: Mesh
     backbone: Backbone
     task: data.TaskData
     prompt: prompts.Prompt
@@ -101,17 +114,53 @@ def setup(
     Raises:
       UserError: something is missing, damaged or does not fit; says what, where, what to do.
     """
-    check(config, backbone)
-    prompt = make_prompt(config)
-    if backbone is None:
-        backbone = backbones.load(
-            config.backbone.name, config.backbone.weights, source=config.backbone.source
-        )
-    image_shape = (backbone.image_size, backbone.image_size, 3)
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    prompt_params = prompt.init(init_key, image_shape) if "prompt" in config.tune else {}
+    return setup_all([config], workdir, backbone)[0]
 
-    task = load_task(config, backbone)
+
+def setup_all(
+    configs: Sequence[ConfigDict], workdir: pathlib.Path, backbone: Backbone | None = None
+) -> list[Experiment]:
+    """The same for runs that differ in their seed, prompt or optimiser only: backbone, images and
+    text features are loaded once, and shared."""
+    for config in configs:
+        check(config, backbone)
+    first = configs[0]
+    mesh = mesh_of(first)
+    if backbone is None:
+        backbone = load_backbone(first)
+    drawn = [init_prompt(config, backbone) for config in configs]
+    task = load_task(first, backbone)
+    tasks = {first.seed: task}
+    tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
+    texts = make_texts(first, backbone, task.class_names, workdir)
+    return [
+        _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
+        for config, params in zip(configs, drawn, strict=True)
+    ]
+
+
+def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
+    """The initial parameters of the prompt; empty where it does not train.
+
+    Raises:
+      UserError: the prompt does not fit the backbone's images.
+    """
+    image_shape = (backbone.image_size, backbone.image_size, 3)
+    init_key, _ = jax.random.split(jax.random.key(config.seed))
+    return make_prompt(config).init(init_key, image_shape) if "prompt" in config.tune else {}
+
+
+def _assemble(
+    config: ConfigDict,
+    mesh: Mesh,
+    backbone: Backbone,
+    task: data.TaskData,
+    prompt_params: Any,
+    texts: Features,
+    text_origin: dict[str, str],
+) -> Experiment:
+    prompt = make_prompt(config)
+    init_key, run_key = jax.random.split(jax.random.key(config.seed))
     count = max(len(task.train), 1)  # Some tasks can only be tested on.
     steps_per_epoch = data.steps_per_epoch(count, config.batch_size)
     by_steps = config.tune and not is_probe(config)
@@ -119,22 +168,24 @@ def setup(
     schedules = make_schedules(config, total_steps) if by_steps else {}
 
     head_key = jax.random.fold_in(init_key, HEAD_STREAM)
-    head = make_head(config, backbone, task.class_names, head_key, workdir)
+    head = make_head(config, backbone, task.class_names, head_key, texts, text_origin)
     space, takes = config.prompt.space, head.head.takes
-    outputs = make_outputs(backbone, prompt, space, takes)
+    whole = make_outputs(backbone, prompt, space, takes)
     parts: Parts = {
         "backbone": backbone.image_params(takes),
         "head": head.params,
         "prompt": prompt_params,
     }
     if starts_from_text(config, backbone) and by_steps:
-        head = dataclasses.replace(head, params=per_unit_of_length(parts, outputs, task.train))
+        head = dataclasses.replace(head, params=per_unit_of_length(parts, whole, task.train))
         parts["head"] = head.params
     changing = {*config.tune, *(() if head.head.trainable else ("head",))}
     initial = {part: x for part, x in parts.items() if part in changing}
     frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
 
+    outputs = gather_on_use(whole, mesh)
     train_outputs = make_outputs(backbone, prompt, space, takes, make_augment(config))
+    train_outputs = gather_on_use(train_outputs, mesh)
     tally = counting = None
     if head.head.fit is not None:
         tally = Tally(outputs, head.head, len(backbone.source_classes), len(task.class_names))
@@ -143,6 +194,7 @@ def setup(
     shapes = jax.tree.map(lambda x: list(np.shape(x)), prompt_params)
     return Experiment(
         config=config,
+        mesh=mesh,
         backbone=backbone,
         task=task,
         prompt=prompt,
@@ -168,6 +220,26 @@ def setup(
             "tune": sorted(config.tune),
         },
     )
+
+
+def load_backbone(config: ConfigDict) -> Backbone:
+    """The model of `config.backbone`.
+
+    Raises:
+      UserError: its weights are missing, damaged or another model's.
+    """
+    settings = config.backbone
+    backbone = backbones.load(
+        settings.name,
+        settings.weights,
+        dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),
+        remat=settings.remat,
+        source=settings.source,
+    )
+    if settings.sharding == "replicated":
+        return backbone
+    params = jax.device_get(backbone.params)  # so that no device keeps the whole of it
+    return dataclasses.replace(backbone, params=params)
 
 
 def per_unit_of_length(parts: Parts, outputs: Forward, split: data.Split) -> dict[str, Any]:
@@ -197,7 +269,7 @@ def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
         data_dir=config.task.data_dir,
         class_names=class_names_setting(config.task.class_names),
         skip_corrupt=config.task.skip_corrupt,
-        download=config.task.download,
+        download=config.task.download and distributed.count() == 1,  # not several into one folder
         splits=config.task.splits,
         shots=config.task.shots,
         pipeline=config.task.pipeline,

@@ -8,12 +8,27 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from vp_jax.errors import UserError
 
-def make_mesh() -> Mesh:
-    """All devices along the axis `data`; the axis `model` has size one."""
-    return jax.make_mesh(
-        (jax.device_count(), 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto)
-    )
+AXES = ("data", "model")
+
+AS_PLACED = None
+"""In `in_shardings`: as the argument lies on the devices already."""
+
+
+def make_mesh(model: int = 1) -> Mesh:
+    """All devices, in groups of `model` along the axis `model`, the groups along `data`.
+
+    Raises:
+      UserError: the number of devices is no multiple of `model`.
+    """
+    devices = jax.device_count()
+    if devices % model:
+        raise UserError(
+            f"{devices} devices cannot be divided into groups of {model} that share a backbone; "
+            "give --config.backbone.shards a number that divides theirs, or 0"
+        )
+    return jax.make_mesh((devices // model, model), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -22,14 +37,33 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def by_example(mesh: Mesh) -> NamedSharding:
-    """Split along the first axis, the examples of a batch."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+    """Split along the first axis, the examples of a batch, over all devices.
+
+    Over both axes: devices that share a backbone would compute the same otherwise.
+    """
+    return NamedSharding(mesh, PartitionSpec(AXES))
 
 
 def local_rows(mesh: Mesh, count: int) -> np.ndarray:
     """Which of `count` rows, split by example, are on devices of this process; int64, ascending."""
     slices = by_example(mesh).addressable_devices_indices_map((count,)).values()
     return np.unique(np.concatenate([np.arange(count)[index] for index in slices]))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Refuses a batch that the devices cannot share evenly.
+
+    Raises:
+      UserError: names the nearest sizes that they can.
+    """
+    devices = mesh.size
+    below = batch_size // devices * devices
+    if below != batch_size:
+        near = " or ".join(str(size) for size in (below, below + devices) if size)
+        raise UserError(
+            f"batch_size is {batch_size}, of all devices together, which {devices} devices cannot "
+            f"share evenly; give {near}"
+        )
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:

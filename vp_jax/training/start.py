@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+from typing import Any
 
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -15,8 +16,9 @@ from vp_jax.training.checkpoints import Checkpoints
 from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
 from vp_jax.training.feed import Feed, make_feed
 from vp_jax.training.forward import Parts
+from vp_jax.training.fsdp import put_frozen
 from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.sharding import put, replicated
 from vp_jax.training.step import State
 from vp_jax.training.workdir import CHECKPOINTS
 from vp_jax.training.zero_shot import ZeroShot
@@ -86,10 +88,36 @@ def fresh_state(experiment: Experiment) -> State:
     )
 
 
-def feed_of(experiment: Experiment, mesh: Mesh) -> Feed:
-    """The way in which a run's batches get to the devices."""
+def feed_of(experiment: Experiment, mesh: Mesh, batch_size: int | None = None) -> Feed:
+    """The way in which a run's batches get to the devices; by default of the run's own size."""
     config = experiment.config
-    return make_feed(experiment.task, config.batch_size, config.seed, mesh, config.task.workers)
+    size = batch_size or config.batch_size
+    return make_feed(experiment.task, size, config.seed, mesh, config.task.workers)
+
+
+def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
+    """The way in which a run's parts are evaluated, with the prompt and without."""
+    prompt = {part: x for part, x in experiment.tuned.items() if part == "prompt"}
+    return make_evaluate(
+        experiment.forward,
+        experiment.key,
+        experiment.task,
+        feed,
+        mesh,
+        put(prompt, replicated(mesh)),
+    )
+
+
+def make_meta(
+    experiment: Experiment, identity: dict[str, Any], progress: Progress, step: int
+) -> dict[str, Any]:
+    """What a checkpoint says of itself: whose it is, how far the run is, where in the data."""
+    epoch, position = divmod(step, experiment.steps_per_epoch)
+    return {
+        "identity": identity,
+        "progress": dataclasses.asdict(progress),
+        "data_position": {"seed": experiment.config.seed, "epoch": epoch, "batch": position},
+    }
 
 
 class Start:
@@ -107,30 +135,43 @@ class Start:
       is_fresh: whether there was none.
     """
 
+    progress_type = Progress
+
     def __init__(self, experiment: Experiment, workdir: pathlib.Path):
         self.started = time.monotonic()
         self.experiment = experiment
         self.config: ConfigDict = experiment.config
-        self.mesh = make_mesh()
+        self.mesh = experiment.mesh
         self.everywhere = replicated(self.mesh)
-        self.frozen = put(experiment.frozen, self.everywhere)
-        self.feed = feed_of(experiment, self.mesh)
-        self.evaluate = make_evaluate(
-            experiment.forward, experiment.key, experiment.task, self.feed, self.mesh
-        )
+        self.frozen = put_frozen(experiment.frozen, self.mesh)
+        self.feed = self.make_feed()
+        self.evaluate = evaluate_of(experiment, self.feed, self.mesh)
         self.zero_shot = ZeroShot(experiment, self.frozen, self.feed, self.mesh)
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
         self.workdir = workdir
-        fresh = fresh_state(experiment)
-        found = self.checkpoints.restore_latest(fresh, experiment.identity)
-        self.progress = Progress()
+        fresh = self.fresh()
+        found = self.checkpoints.restore_latest(fresh, self.identity)
+        self.progress = self.progress_type()
         if found is not None:
             fresh, meta = found
-            self.progress = Progress(**meta["progress"])
+            self.progress = self.progress_type(**meta["progress"])
         self.wall_before = self.progress.wall_seconds
         self.state: State = put(fresh, self.everywhere)
         self.step = int(fresh.step)
         self.is_fresh = found is None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to belong to this run."""
+        return self.experiment.identity
+
+    def make_feed(self) -> Feed:
+        """The way in which batches get to the devices."""
+        return feed_of(self.experiment, self.mesh)
+
+    def fresh(self) -> State:
+        """The state before the first step, also what checkpoints are restored into."""
+        return fresh_state(self.experiment)
 
     @property
     def selection(self) -> data.Split:
@@ -152,20 +193,14 @@ class Start:
         return {**self.frozen, **self.state.mapping, **self.state.tuned}
 
     def save(self) -> None:
-        """Starts to save a checkpoint that says whose it is, how far the run is, where in the data.
+        """Starts to save a checkpoint.
 
         Raises:
           UserError: the disk is full; the checkpoints saved before are untouched.
         """
-        experiment, progress = self.experiment, self.progress
-        progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        epoch, position = divmod(self.step, experiment.steps_per_epoch)
-        meta = {
-            "identity": experiment.identity,
-            "progress": dataclasses.asdict(progress),
-            "data_position": {"seed": self.config.seed, "epoch": epoch, "batch": position},
-        }
-        self.checkpoints.save(self.state, meta, progress.best_step)
+        self.progress.wall_seconds = self.wall_before + time.monotonic() - self.started
+        meta = make_meta(self.experiment, self.identity, self.progress, self.step)
+        self.checkpoints.save(self.state, meta, self.progress.best_step)
 
     def outcome(self) -> Outcome:
         """The end of the run, when all that was saved is on disk."""

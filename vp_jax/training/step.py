@@ -67,13 +67,13 @@ MIXING_STREAM = 10_000  # of the key of a step, which augmentation and prompts s
 
 StepMetrics = dict[str, jax.Array]
 TrainStep = Callable[[State, Parts, Batch], tuple[State, StepMetrics]]
-EvalStep = Callable[[Parts, jax.Array, Batch], tuple[Sums, jax.Array]]
+EvalStep = Callable[[Parts, jax.Array, Batch, jax.Array], tuple[Sums, jax.Array]]
 
 
-def zero_metrics(tuned: Parts) -> StepMetrics:
-    """Metrics with the names and types of those that a step with these parts returns."""
-    names = ("loss", "grad_norm", *(f"grad_norm/{part}" for part in tuned))
-    return {name: jnp.zeros((), jnp.float32) for name in names}
+def zero_metrics(state: State) -> StepMetrics:
+    """Metrics with the names, shapes and types of those that a step from this state returns."""
+    names = ("loss", "grad_norm", *(f"grad_norm/{part}" for part in state.tuned))
+    return {name: jnp.zeros_like(state.sums.loss) for name in names}
 
 
 def zero_sums() -> Sums:
@@ -188,13 +188,16 @@ def make_train_step(
 
 
 def make_eval_step(forward: Forward) -> EvalStep:
-    """A pure `eval_step(parts, key, batch) -> (sums, predictions)`.
+    """A pure `eval_step(parts, key, batch, prompted) -> (sums, predictions)`.
 
-    The key places random patches; predictions are the most likely classes, int `[B]`.
+    The key places random patches; predictions are the most likely classes, int `[B]`. Where
+    `prompted`, a bool scalar, is False, the prompt among the parts does not act.
     """
 
-    def eval_step(parts: Parts, key: jax.Array, batch: Batch) -> tuple[Sums, jax.Array]:
-        logits = forward(parts, batch.image, rng=key)
+    def eval_step(
+        parts: Parts, key: jax.Array, batch: Batch, prompted: jax.Array
+    ) -> tuple[Sums, jax.Array]:
+        logits = forward(parts, batch.image, rng=key, prompted=prompted)
         return batch_sums(logits, batch), logits.argmax(axis=-1)
 
     return eval_step

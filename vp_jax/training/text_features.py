@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from vp_jax import files, heads
+from vp_jax import distributed, files, heads
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 
@@ -57,7 +57,10 @@ def load_text_features(path: pathlib.Path, origin: Mapping[str, str]) -> Feature
 
 
 def store_text_features(path: pathlib.Path, features: Features, origin: Mapping[str, str]) -> None:
-    """Keeps text features in the run, so that the text tower never runs for it again."""
-    if features and not path.exists():
+    """Keeps text features in the run, so that the text tower never runs for it again.
+
+    Of several processes the main one does.
+    """
+    if features and distributed.is_main() and not path.exists():
         content = save(features, metadata=dict(origin))
         files.write(path, lambda file: file.write(content))

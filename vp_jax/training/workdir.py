@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import json
 import pathlib
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vp_jax import files
+from vp_jax import distributed, files
 from vp_jax.config import default
 from vp_jax.errors import UserError
 
@@ -23,11 +24,19 @@ MAPPING = "mapping.csv"
 FEATURES = "features"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+MEMBERS = "members"
+"""Among the settings of a sweep: what each of its runs has of its own, as texts."""
 OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, CHECKPOINTS, TENSORBOARD)
+
+SEEN_AFTER_SECONDS = 60
+"""How long a network disk may take to show a process what another has written."""
 
 # Where things lie and how often they are saved may change between two starts of one run.
 MAY_CHANGE = (
     "backbone.weights",
+    "backbone.remat",
+    "backbone.sharding",
+    "backbone.shards",
     "head.text_weights",
     "task.data_dir",
     "task.download",
@@ -35,11 +44,14 @@ MAY_CHANGE = (
     "task.cache_dir",
     "task.workers",
     "checkpoint_every_steps",
+    "call_seconds",
 )
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Writes a JSON file whole or not at all; of several processes the main one does."""
+    if not distributed.is_main():
+        return
     text = json.dumps(value, indent=2) + "\n"
     files.write(path, lambda file: file.write(text.encode()))
 
@@ -59,8 +71,18 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     """The settings of the run in a folder.
 
     Raises:
-      UserError: there is no run in it, or its settings cannot be read.
+      UserError: there is no run in it, or many, or its settings cannot be read.
     """
+    config = _read(workdir)
+    if MEMBERS in config:
+        raise UserError(
+            f"{workdir} holds {len(config[MEMBERS])} runs that were trained at once; give the "
+            f"folder of one of them, such as {workdir / '0'}"
+        )
+    return config
+
+
+def _read(workdir: pathlib.Path) -> ConfigDict:
     path = workdir / CONFIG
     try:
         settings = json.loads(path.read_text())
@@ -87,11 +109,19 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
 def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
     """Makes the folder this run's, or makes sure that it is, for as long as the context lasts.
 
+    Of several processes the main one does, and the others see that they have the same folder.
+
     Raises:
       UserError: the folder is of a run with other settings (all named), is being trained in by
-        another process, or cannot be written.
+        another process, cannot be written, or is not the same for all processes.
     """
     check_settings(workdir, config)
+    if not distributed.is_main():
+        distributed.wait()
+        _await_config(workdir)
+        check_settings(workdir, config)
+        yield
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = open(workdir / ".lock", "w")
@@ -109,7 +139,20 @@ def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
         check_settings(workdir, config)
         if not (workdir / CONFIG).exists():
             write_json(workdir / CONFIG, json.loads(config.to_json()))
+        distributed.wait()
         yield
+
+
+def _await_config(workdir: pathlib.Path) -> None:
+    """Returns when the settings that the main process has written are seen here too."""
+    deadline = time.monotonic() + SEEN_AFTER_SECONDS
+    while not (workdir / CONFIG).exists():
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"process 0 has written {CONFIG} to the workdir {workdir}, and this process does "
+                "not see it: give a --workdir on a disk that all processes share"
+            )
+        time.sleep(0.1)
 
 
 def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -128,7 +171,7 @@ def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
                 "are; give another --workdir"
             )
         return
-    there, here = flatten(read_config(workdir).to_dict()), flatten(config.to_dict())
+    there, here = flatten(_read(workdir).to_dict()), flatten(config.to_dict())
     differing = [
         f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
         for name in sorted(there.keys() | here.keys())

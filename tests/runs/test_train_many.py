@@ -1,0 +1,331 @@
+"""Many prompts at once: each ends as its own run would, whatever happens to it or to the others."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import own_backbone
+import pytest
+from own_backbone import quick
+
+from vp_jax import many, runs
+from vp_jax.ensemble import ensemble_predictions
+from vp_jax.errors import UserError
+from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.training.metrics import read_metrics
+from vp_jax.training.stacked_loop import StackedLoop
+
+MEMBERS = [
+    {"seed": 3, "optimizer.learning_rate": 0.5, "prompt.size": 2},
+    {"seed": 1, "optimizer.learning_rate": 1.0, "prompt.size": 1},
+    {"seed": 0, "optimizer.learning_rates.prompt": 2.0, "prompt.size": 4, "prompt.init": "zeros"},
+    {"seed": 0, "optimizer.learning_rate": 0.5, "prompt.init": "uniform", "prompt.scale": 0.5},
+]
+OFTEN = {"checkpoint_every_steps": 8, "log_every_steps": 5}
+
+
+def train_many(folder, members=MEMBERS, **changes):
+    return many.train_many(quick(**OFTEN, **changes), members, folder, own_backbone.make())
+
+
+def arrays(folder):
+    """The arrays of every checkpoint in a folder, by step."""
+    checkpoints = Checkpoints(folder / "checkpoints")
+    found = {step: checkpoints.arrays(step) for step in checkpoints.steps()}
+    checkpoints.close()
+    return found
+
+
+def without_times(result):
+    times = ("images_per_second", "wall_seconds", "members")
+    own = {key: value for key, value in result.items() if key not in times}
+    return own, [without_times(member)[0] for member in result.get("members", ())]
+
+
+def check_member(alone, alone_result, folder, result):
+    """A member against its own run: settings, checkpoints, metrics and result."""
+    assert (folder / "config.json").read_text() == (alone / "config.json").read_text()
+    assert json.loads((folder / "result.json").read_text()).items() <= result.items()
+    found, expected = arrays(folder), arrays(alone)
+    assert found.keys() == {alone_result["best_step"], alone_result["steps"]}
+    for step in found:
+        assert found[step].keys() == expected[step].keys()
+        for name, value in expected[step].items():
+            assert found[step][name].dtype == value.dtype
+            np.testing.assert_allclose(found[step][name], value, atol=1e-5, rtol=1e-5)
+    rows, expected_rows = read_metrics(folder), read_metrics(alone)
+    assert [row.keys() for row in rows] == [row.keys() for row in expected_rows]
+    for row, wanted in zip(rows, expected_rows, strict=True):
+        np.testing.assert_allclose(list(row.values()), list(wanted.values()), rtol=1e-4)
+    for key, value in alone_result.items():
+        if isinstance(value, float):
+            if key not in ("images_per_second", "wall_seconds"):
+                assert result[key] == pytest.approx(value, rel=1e-5), key
+        else:
+            assert result[key] == value, key
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many") / "sweep"
+    return train_many(folder), folder
+
+
+@pytest.mark.slow
+def test_each_member_is_its_own_run(finished, tmp_path):
+    """Seeds, learning rates, sizes and initial values at once."""
+    result, folder = finished
+    for i, member in enumerate(MEMBERS):
+        alone = tmp_path / str(i)
+        expected = runs.train(quick(**OFTEN, **member), alone, own_backbone.make())
+        check_member(alone, expected, folder / str(i), result["members"][i])
+
+
+def test_the_result_names_the_best_member_and_has_the_ensemble(finished):
+    result, folder = finished
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert [m["folder"] for m in result["members"]] == ["0", "1", "2", "3"]
+    assert [m["settings"] for m in result["members"]] == MEMBERS
+    validation = [m["val_accuracy"] for m in result["members"]]
+    assert result["best_member"] == int(np.argmax(validation))
+    together = ensemble_predictions([folder / str(i) for i in range(4)], own_backbone.make())
+    assert together.probabilities.shape == (500, 10)
+    np.testing.assert_allclose(together.probabilities.sum(axis=1), 1, rtol=1e-5)
+    ensemble = result["ensemble"]
+    assert ensemble["members"] == 4 and ensemble["test_accuracy"] == together.accuracy
+
+
+def test_an_ensemble_of_one_is_the_run(finished):
+    result, folder = finished
+    alone = ensemble_predictions([folder / "1"], own_backbone.make())
+    assert alone.accuracy == result["members"][1]["test_accuracy"]
+    with pytest.raises(UserError, match="at least one run"):
+        ensemble_predictions([])
+
+
+def test_an_ensemble_of_different_tasks_is_refused(finished, tmp_path):
+    changes = {"task.class_names": tuple("abcdefghij"), "epochs": 1}
+    runs.train(quick(**changes), tmp_path / "other", own_backbone.make())
+    with pytest.raises(UserError, match="have different classes"):
+        ensemble_predictions([finished[1] / "0", tmp_path / "other"], own_backbone.make())
+
+
+def test_a_members_folder_can_be_evaluated_and_the_sweeps_cannot(finished):
+    result, folder = finished
+    again = runs.evaluate(folder / "2", backbone=own_backbone.make())
+    for name in ("test_accuracy", "zero_shot_test_accuracy"):
+        assert again[name] == result["members"][2][name]
+    assert again["step"] == result["members"][2]["best_step"]
+    with pytest.raises(UserError, match="holds 4 runs .* folder of one of them"):
+        runs.evaluate(folder, backbone=own_backbone.make())
+
+
+def test_a_finished_sweep_is_not_repeated(finished, capsys):
+    result, folder = finished
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    assert train_many(folder) == result
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
+    assert "this sweep is finished" in capsys.readouterr().err
+
+
+def test_pictures(finished):
+    from PIL import Image
+
+    _, folder = finished
+    for picture in (folder / "sweep.png", folder / "3" / "prompt.png"):
+        assert np.asarray(Image.open(picture).convert("RGB")).std() > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [8, 19, 24])
+def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, step, monkeypatch):
+    """Within an epoch, at its end, and in the next one, where best prompts are kept."""
+    expected, whole = finished
+    save = StackedLoop.save
+
+    def save_and_die(self):
+        save(self)
+        if self.step == step:
+            self.checkpoints.wait()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StackedLoop, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train_many(tmp_path / "cut")
+    monkeypatch.undo()
+    result = train_many(tmp_path / "cut")
+    assert without_times(result) == without_times(expected)
+    for i in map(str, range(4)):
+        one, two = arrays(whole / i), arrays(tmp_path / "cut" / i)
+        assert one.keys() == two.keys()
+        for at in one:
+            assert all(np.array_equal(one[at][name], two[at][name]) for name in one[at])
+        assert read_metrics(whole / i) == read_metrics(tmp_path / "cut" / i)
+
+
+def test_a_sweep_that_died_while_it_wrote_results_ends_the_same(finished, tmp_path):
+    expected, whole = finished
+    shutil.copytree(whole, tmp_path / "cut")
+    (tmp_path / "cut" / "result.json").unlink()
+    shutil.rmtree(tmp_path / "cut" / "3" / "checkpoints")
+    assert without_times(train_many(tmp_path / "cut")) == without_times(expected)
+    assert arrays(tmp_path / "cut" / "3").keys() == arrays(whole / "3").keys()
+
+
+VARIANTS = {
+    "same size, whole-array optimiser": (
+        {"optimizer.name": "lamb", "optimizer.learning_rate": 0.1},
+        [{"seed": 0}, {"seed": 1}],
+    ),
+    "patches at different places, Adam": (
+        {"prompt.name": "fixed_patch", "optimizer.name": "adam", "optimizer.learning_rate": 0.1},
+        [{"prompt.top": 1}, {"prompt.left": 3, "prompt.size": 4}],
+    ),
+    "random patches": ({"prompt.name": "random_patch"}, [{"seed": 0}, {"seed": 1}]),
+    "bounded, in pixel space": (
+        {"prompt.space": "pixel", "prompt.bounded": True, "optimizer.weight_decay": 0.01},
+        [{"prompt.size": 1}, {"prompt.size": 2}],
+    ),
+    "a mapping drawn by the seed": ({"head.name": "random"}, [{"seed": 0}, {"seed": 1}]),
+    "a mapping counted once": ({"head.name": "frequency"}, [{"seed": 0}, {"seed": 1}]),
+    "augmented and mixed, few shots": (
+        {"augment.flip": True, "augment.mixup": 0.4, "task.shots": 16},
+        [{"seed": 0}, {"seed": 1, "prompt.size": 3}],
+    ),
+    "selected on the test split": (
+        {"select_on": "test", "schedule.name": "constant"},
+        [{"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 0.3}],
+    ),
+    "stopping early": (
+        {"epochs": 6, "patience": 2, "prompt.init": "zeros"},
+        [{"optimizer.learning_rate": 1e-9}, {"optimizer.learning_rate": 0.03}],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_other_settings_give_each_its_own_run_too(name, tmp_path):
+    changes, members = VARIANTS[name]
+    result = train_many(tmp_path / "sweep", members, **changes)
+    for i, member in enumerate(members):
+        config = quick(**{**OFTEN, **changes, **member})
+        expected = runs.train(config, tmp_path / "alone" / str(i), own_backbone.make())
+        folder = tmp_path / "sweep" / str(i)
+        check_member(tmp_path / "alone" / str(i), expected, folder, result["members"][i])
+    if name == "stopping early":
+        first, second = (m["steps"] for m in result["members"])
+        assert first == 3 * 19 < second
+
+
+@pytest.mark.slow
+def test_a_member_that_diverges_leaves_the_others_alone(tmp_path):
+    good = {"seed": 1, "optimizer.learning_rate": 0.5}
+    bad = {"optimizer.learning_rate": 1e38}
+    result = train_many(tmp_path / "sweep", [bad, good])
+    assert set(result["members"][0]) == {"folder", "settings", "failed_step"}
+    assert 0 < result["members"][0]["failed_step"] < 38
+    assert not (tmp_path / "sweep" / "0" / "result.json").exists()
+    alone = tmp_path / "alone"
+    expected = runs.train(quick(**OFTEN, **good), alone, own_backbone.make())
+    check_member(alone, expected, tmp_path / "sweep" / "1", result["members"][1])
+    assert result["best_member"] == 1 and result["ensemble"]["members"] == 1
+    assert result["ensemble"]["test_accuracy"] == expected["test_accuracy"]
+    worse = {"optimizer.learning_rate": 2e38}
+    with pytest.raises(UserError, match="loss of every member is not finite"):
+        train_many(tmp_path / "all", [bad, worse])
+
+
+@pytest.mark.slow
+def test_the_step_is_compiled_once(tmp_path, monkeypatch):
+    compiled, at_evaluations = [], []
+    evaluate = StackedLoop._evaluate
+
+    def noted(self, *arguments):
+        evaluate(self, *arguments)
+        at_evaluations.append(len(compiled))
+
+    monkeypatch.setattr(StackedLoop, "_evaluate", noted)
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    try:
+        members = many.grid({"seed": [0, 1], "prompt.size": [1, 2]})
+        many.train_many(quick(epochs=4), members, tmp_path / "sweep", own_backbone.make())
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert len(at_evaluations) == 4 and at_evaluations[0] > 0
+    assert len(set(at_evaluations[1:])) == 1
+    assert at_evaluations[1] - at_evaluations[0] <= 1, "more than the scalars of a second epoch"
+
+
+BAD_MEMBERS = [
+    ([], "there is no member"),
+    ([{"batch_size": 3}], r"member 0 \(batch_size=3\): unknown setting in which members may diff"),
+    ([{"prompt.sise": 3}], "did you mean 'prompt.size'"),
+    ([{"seed": 0}, {"seed": "x"}], r"member 1 \(seed=x\): a value is of the wrong type"),
+    ([{"seed": (0, 1)}], r"seed is \(0, 1\); it must be a number or a text"),
+    ([{"optimizer.learning_rate": -1}], r"member 0 .*: config.optimizer.learning_rate is -1"),
+    ([{"prompt.init": "nothing"}], "unknown init 'nothing'"),
+    ([{"prompt.size": 5}], "does not fit images of height 8"),
+    ([{"seed": 0}, {"seed": 1}, {}], "the members 0 and 2 are the same run: seed=0"),
+]
+
+
+@pytest.mark.parametrize(("members", "message"), BAD_MEMBERS)
+def test_bad_members(members, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train_many(tmp_path / "sweep", members)
+    assert not (tmp_path / "sweep").exists()
+
+
+SIZES = [{"prompt.size": 1}, {"prompt.size": 2}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "members", "message"),
+    [
+        ({"tune": ("prompt", "head"), "head.name": "linear"}, [{}], "tune must be .'prompt',."),
+        ({"head.name": "iterative"}, [{}], "mapping of the head 'iterative' is fitted anew"),
+        ({"prompt.name": "random_patch"}, SIZES, "'random_patch' must have one size"),
+        ({"optimizer.name": "lamb"}, SIZES, "'lamb' looks at whole arrays"),
+        ({"task.pipeline": "stream"}, [{}], "those of digits are stream"),
+    ],
+)
+def test_what_cannot_be_trained_at_once(changes, members, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train_many(tmp_path / "sweep", members, **changes)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_folders_of_other_runs_are_refused(finished, tmp_path):
+    _, folder = finished
+    with pytest.raises(UserError, match="belongs to another run: members is"):
+        train_many(folder, [*MEMBERS, {"seed": 9}])
+    with pytest.raises(UserError, match="belongs to another run: members is"):
+        runs.train(quick(**OFTEN), folder, own_backbone.make())
+
+
+@pytest.mark.slow
+def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
+    """Each with the whole backbone, and each with an eighth of it."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
+        "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.training import fsdp\n"
+        "fsdp.LEAST = 1\n"
+        "members = many.grid({'seed': [0, 1], 'prompt.size': [1, 2]})\n"
+        "config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sys.argv[2]})\n"
+        "many.train_many(config, members, sys.argv[1], own_backbone.make())"
+    )
+    found = {}
+    for devices, sharding in ((1, "replicated"), (8, "replicated"), (8, "fsdp")):
+        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        folder = tmp_path / f"{devices} {sharding}"
+        python("-c", code, folder, sharding, env=flags, check=True)
+        found[devices, sharding] = [arrays(folder / str(i))[19] for i in range(4)]
+    for other in found.values():
+        for one, eight in zip(found[1, "replicated"], other, strict=True):
+            for name in one:
+                np.testing.assert_allclose(one[name], eight[name], atol=1e-5, rtol=1e-5)

@@ -1,0 +1,84 @@
+"""Finished runs as one classifier: the mean of their class probabilities."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vp_jax.backbones import Backbone
+from vp_jax.data import TaskData
+from vp_jax.errors import UserError
+from vp_jax.runs import load_best
+from vp_jax.training import setup as setup_lib
+from vp_jax.training import workdir as workdir_lib
+from vp_jax.training.evaluation import make_probabilities
+from vp_jax.training.fsdp import put_frozen
+from vp_jax.training.sharding import put, replicated
+from vp_jax.training.start import feed_of
+
+
+class Ensemble(NamedTuple):
+    """What runs predict together on the test split.
+
+    Attributes:
+      probabilities: of the classes, the mean over runs, float32 `[N, K]`.
+      predictions: the most likely class, int `[N]`.
+      labels: int32 `[N]`.
+      class_names: of the K classes.
+    """
+
+    probabilities: np.ndarray
+    predictions: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right predictions."""
+        return float((self.predictions == self.labels).mean())
+
+
+def ensemble_predictions(
+    workdirs: Sequence[str | pathlib.Path], backbone: Backbone | None = None
+) -> Ensemble:
+    """The best prompts of several runs together, on the test split of their task.
+
+    Args:
+      workdirs: of trainings on one task, such as `runs/sweep/0` and `runs/sweep/2`; they may have
+        different prompts, heads and backbones.
+      backbone: the user's own one, if they were trained with one.
+
+    Raises:
+      UserError: no run is given, one has no checkpoint, or their classes or test examples differ.
+    """
+    if not workdirs:
+        raise UserError("an ensemble needs the workdir of at least one run")
+    first: setup_lib.Experiment | None = None
+    total = np.zeros(())
+    for workdir in map(pathlib.Path, workdirs):
+        experiment = setup_lib.setup(workdir_lib.read_config(workdir), workdir, backbone)
+        first = first or experiment
+        _check_same(first.task, experiment.task, workdirs[0], workdir)
+        _, best = load_best(experiment, workdir)
+        mesh = experiment.mesh
+        probabilities = make_probabilities(
+            experiment.forward, experiment.key, feed_of(experiment, mesh), mesh
+        )
+        parts = {**put_frozen(experiment.frozen, mesh), **put(best, replicated(mesh))}
+        total = total + probabilities(parts, experiment.task.test) / len(workdirs)
+    return Ensemble(
+        total.astype(np.float32),
+        total.argmax(axis=-1),
+        first.task.test.labels,
+        first.task.class_names,
+    )
+
+
+def _check_same(one: TaskData, other: TaskData, first: Any, workdir: Any) -> None:
+    if one.class_names != other.class_names:
+        raise UserError(f"the runs in {first} and {workdir} have different classes")
+    if not np.array_equal(one.test.labels, other.test.labels):
+        raise UserError(f"the runs in {first} and {workdir} have different test examples")

@@ -1,0 +1,180 @@
+"""Many prompts at once: runs that differ in a few settings, trained in one program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vp_jax import report, runs
+from vp_jax.backbones import Backbone
+from vp_jax.errors import UserError
+from vp_jax.training import setup as setup_lib
+from vp_jax.training import workdir as workdir_lib
+from vp_jax.training.evaluation import Evaluation, measure
+from vp_jax.training.mapping_file import write_mapping
+from vp_jax.training.members import Member, grid, label, member_configs, parse_vary
+from vp_jax.training.metrics import read_metrics
+from vp_jax.training.setup import Experiment
+from vp_jax.training.stacked_evaluation import Together
+from vp_jax.training.stacked_loop import StackedLoop
+from vp_jax.training.start import Outcome
+from vp_jax.training.text_features import store_text_features
+
+__all__ = ["grid", "parse_vary", "train_many"]
+
+Result = dict[str, Any]
+
+
+def train_many(
+    config: ConfigDict,
+    members: Sequence[Member],
+    workdir: str | pathlib.Path,
+    backbone: Backbone | None = None,
+) -> Result:
+    """Trains many prompts over one frozen backbone in one program, and evaluates each on test.
+
+    Each member ends as its own `runs.train` would, but for the order of sums in float32. It is kept
+    in `workdir/0`, `workdir/1`, ... as a finished run. A member whose loss is not finite ends
+    without a result, and the others go on.
+
+    Args:
+      config: the settings that all share; `config.tune` is `("prompt",)`.
+      members: what each has of its own, of `training.members.VARIED`, such as
+        `{"seed": 1, "optimizer.learning_rate": 10.0}`; see `grid`.
+      workdir: folder of all. As with `runs.train`, what was interrupted is gone on with, and what
+        is finished is not repeated.
+      backbone: a model of your own, as for `runs.train`.
+
+    Returns:
+      What is in `workdir/result.json`: `members`, in order, each with its `folder`, its own
+      `settings`, and what its `result.json` holds or else `failed_step`; `best_member`, by the
+      split that is selected on; and the accuracy of the `ensemble`, whose class probabilities are
+      the mean of the members'.
+
+    Raises:
+      UserError: bad settings, members or input, or a folder that belongs to another run.
+    """
+    workdir = pathlib.Path(workdir)
+    config = runs.with_backbone(config, backbone)
+    configs = member_configs(config, members, backbone)
+    sweep = _with_members(config, members)
+    workdir_lib.check_settings(workdir, sweep)
+    path = workdir / workdir_lib.RESULT
+    if path.exists():
+        print(f"this sweep is finished: {path}", file=sys.stderr)
+        return json.loads(path.read_text())
+    experiments = setup_lib.setup_all(configs, workdir, backbone)
+    _check_experiment(experiments[0])
+    folders = [workdir / str(number) for number in range(len(members))]
+    with contextlib.ExitStack() as claims:
+        claims.enter_context(workdir_lib.claim(workdir, sweep))
+        for folder, own in zip(folders, configs, strict=True):
+            claims.enter_context(workdir_lib.claim(folder, own))
+        head = experiments[0].head
+        for folder in (workdir, *folders):
+            store_text_features(
+                folder / workdir_lib.TEXT_FEATURES, head.text_features, head.text_origin
+            )
+        loop = StackedLoop(experiments, workdir, folders)
+        result = _finish(loop, loop.run(), members)
+        workdir_lib.write_json(path, result)
+    return result
+
+
+def _with_members(config: ConfigDict, members: Sequence[Member]) -> ConfigDict:
+    """The settings of the sweep itself, by which its folder is known."""
+    sweep = config.copy_and_resolve_references()
+    with sweep.unlocked():
+        sweep[workdir_lib.MEMBERS] = tuple(label(member) for member in members)
+    return sweep
+
+
+def _check_experiment(experiment: Experiment) -> None:
+    if jax.process_count() > 1:
+        raise UserError("many prompts at once are trained by one process; start only one")
+    if experiment.task.pipeline != "resident":
+        raise UserError(
+            "many prompts at once are trained on images in the devices' memory, and those of "
+            f"{experiment.config.task.name} are {experiment.task.pipeline}: give "
+            "--config.task.pipeline=resident if they fit, or train these runs one by one"
+        )
+
+
+def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Member]) -> Result:
+    """Tests all members once, and writes what is their own into their folders."""
+    task, failed = loop.experiment.task, loop.has_failed
+    zero_shots = loop.zero_shot_on("test")
+    tuned = loop.test(task.test)
+    extra = {name: loop.test(split) for name, split in task.extra.items()}
+    results: list[Result] = []
+    for i, (outcome, member) in enumerate(zip(outcomes, members, strict=True)):
+        own: Result = {"folder": loop.folders[i].name, "settings": dict(member)}
+        if failed[i]:
+            own["failed_step"] = int(outcome.last.failed_step)
+        else:
+            evaluated = (zero_shots[i], tuned.each[i], {n: x.each[i] for n, x in extra.items()})
+            own |= _finish_member(loop, i, outcome, *evaluated)
+        results.append(own)
+    report.sweep_curves(
+        loop.workdir / "sweep.png",
+        [read_metrics(folder) for folder in loop.folders],
+        [label(member) for member in members],
+        loop.config.select_on,
+    )
+    return {
+        "members": results,
+        "best_member": _best(loop, outcomes),
+        "ensemble": _ensemble(loop, tuned),
+        "images_per_second": _speed(loop),
+        "wall_seconds": loop.progress.wall_seconds,
+    }
+
+
+def _finish_member(
+    loop: StackedLoop,
+    number: int,
+    outcome: Outcome,
+    zero_shot: Evaluation | None,
+    tuned: Evaluation,
+    extra: dict[str, Evaluation],
+) -> Result:
+    experiment, folder = loop.experiments[number], loop.folders[number]
+    loop.save_member(number, outcome)
+    further = runs.further_results(experiment.task, tuned, extra)
+    result = runs.make_result(experiment, outcome, zero_shot, tuned, further)
+    write_mapping(experiment, outcome.best, folder)
+    runs.draw_prompt(experiment, outcome.best["prompt"], folder / "prompt.png")
+    workdir_lib.write_json(folder / workdir_lib.RESULT, result)
+    return result
+
+
+def _best(loop: StackedLoop, outcomes: Sequence[Outcome]) -> int:
+    """The first member with the best evaluation on the split that is selected on."""
+    by = [
+        -1.0 if failed else outcome.progress.best[loop.metric]
+        for outcome, failed in zip(outcomes, loop.has_failed, strict=True)
+    ]
+    return int(np.argmax(by))
+
+
+def _ensemble(loop: StackedLoop, tuned: Together) -> Result:
+    test = loop.experiment.task.test
+    predictions = tuned.probabilities.argmax(axis=-1)
+    return {
+        "members": int((~loop.has_failed).sum()),
+        "test_accuracy": float((predictions == test.labels).mean()),
+        "test_metric": measure(loop.experiment.task, test, predictions),
+    }
+
+
+def _speed(loop: StackedLoop) -> float:
+    progress = loop.progress
+    return progress.train_images / progress.train_seconds if progress.train_seconds else 0.0

@@ -1,0 +1,49 @@
+"""Trains many visual prompts at once over one frozen model, in one program.
+
+    python -m vp_jax.train_many --config=configs/quickstart.py --workdir=runs/sweep \\
+        --vary="seed=0,1,2;optimizer.learning_rate=5,10"
+
+--vary lists the values of some settings; every combination is a prompt of its own. Settings that
+may vary: seed, optimizer.learning_rate, optimizer.learning_rates.prompt, prompt.size, prompt.top,
+prompt.left, prompt.init, prompt.scale. All others are shared, and given as for vp_jax.train:
+--config.epochs=20 --config.task.name=svhn.
+
+Each prompt ends in --workdir/0, --workdir/1, ... as a run of vp_jax.train would, for
+vp_jax.evaluate to read; sweep.png has all curves, result.json all results, and the accuracy of all
+prompts together (the mean of their class probabilities). The same command goes on after any
+interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from vp_jax import cli
+from vp_jax.errors import UserError
+
+config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE overrides")
+flags.DEFINE_string("vary", None, "what varies: NAME=VALUE,VALUE;NAME=VALUE,VALUE")
+flags.DEFINE_string(
+    "workdir", None, "folder of the sweep (default: runs/, the config's name and _many)"
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parses the flags, trains, prints the summary."""
+    config, name = cli.parse_config(argv)
+    if not flags.FLAGS.vary:
+        raise UserError('nothing varies: add --vary="NAME=VALUE,VALUE", as in --vary="seed=0,1,2"')
+    workdir = flags.FLAGS.workdir or f"runs/{name}_many"
+
+    from vp_jax.many import grid, parse_vary, train_many
+    from vp_jax.report.summary import sweep_summary
+
+    result = train_many(config, grid(parse_vary(flags.FLAGS.vary)), workdir)
+    print(sweep_summary(result, workdir))
+
+
+if __name__ == "__main__":
+    cli.run(main)
