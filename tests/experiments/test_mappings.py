@@ -1,12 +1,9 @@
 """The script of the mappings' tables: its settings exist, its tables say what the runs gave."""
 
 import pathlib
-import sys
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "experiments"))
 import mappings
+import pytest
 
 from vp_jax import config
 from vp_jax.training.checks import check

@@ -1,6 +1,6 @@
 """Makes a folder of JPEG files that decode like photographs, for benchmarks of input.
 
-    python experiments/photographs.py --out=/tmp/photographs --count=10000
+    python experiments/benchmarks/photographs.py --out=/tmp/photographs --count=10000
 
 Each picture is its own: smooth colours, edges and noise whose spectrum falls as that of natural
 images does, from the seed 0. At 500 x 375 and quality 90 a file has about 65 kB, as photographs of

@@ -1,7 +1,7 @@
 """How much host memory a dataset takes that is far larger than it.
 
-    python experiments/bench_memory.py
-    python experiments/bench_memory.py --gigabytes=0.2 --steps=50
+    python experiments/benchmarks/memory.py
+    python experiments/benchmarks/memory.py --gigabytes=0.2 --steps=50
 
 A folder of JPEG files of that many gigabytes is made (20 distinct photographs of 2000 x 1500,
 hard-linked under many names), and batches of a training are read from it by `cached` and by
@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
+import measure
 from absl import app, flags
 from photographs import CLASSES, jpeg
 
@@ -29,8 +28,7 @@ from vp_jax.report import table
 DISTINCT = 20
 
 READ = """
-import resource, sys, time
-import numpy as np
+import json, resource, sys, time
 from vp_jax import data
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.training.feed import make_feed
@@ -48,7 +46,8 @@ for number, got in enumerate(feed.train_batches(task.train, 0, steps)):
 seconds = time.monotonic() - begin
 decoded = sum(map(len, task.splits)) * size * size * 3
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print("RESULT", decoded, steps * batch * size * size * 3, steps * batch / seconds, peak)
+read = steps * batch * size * size * 3
+print("RESULT", json.dumps([decoded, read, steps * batch / seconds, peak]))
 """
 
 
@@ -80,14 +79,8 @@ def main(argv: list[str]) -> None:
         rows = []
         for pipeline in data.PIPELINES[1:]:
             arguments = (root / "folder", pipeline, root / "cache", values.size, values.batch)
-            done = subprocess.run(
-                [sys.executable, "-c", READ, *map(str, arguments), str(values.steps)],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            line = next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))
-            decoded, read, rate, peak = map(float, line.split()[1:])
+            code = ("-c", READ, *arguments, values.steps)
+            decoded, read, rate, peak = measure.in_process_of_its_own(code)
             rows.append(
                 (
                     pipeline,

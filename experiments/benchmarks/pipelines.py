@@ -1,13 +1,14 @@
 """How fast each pipeline brings images to the model, alone and inside training.
 
-    python experiments/bench_pipelines.py
-    python experiments/bench_pipelines.py --model=clip_tiny --count=256 --steps=2 --rounds=2
+    python experiments/benchmarks/pipelines.py
+    python experiments/benchmarks/pipelines.py --model=clip_tiny --count=256 --steps=2 --rounds=2
 
 Two folders are made: pictures of 32 x 32 as PNG and photographs of 500 x 375 as JPEG. For each of
 them and each of `resident`, `cached` and `stream`:
 
   alone: images/s of a pass over all of them, up to pixels on the device, with nothing else to do.
-  training: images/s of train steps with batches of the pipeline.
+  images/s: of train steps with batches of the pipeline, the TFLOP/s of the operations
+    counted in them, and their share of the machine's matrix product peak.
   waiting: by how much these steps are slower than steps with one batch that is on the device from
     the beginning; all pipelines and the fixed batch take turns, round after round, each reads
     ahead in its own turn only, and the fastest rounds are compared. It holds all that data cost a
@@ -28,23 +29,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import counted
 import jax
+import measure
 import numpy as np
+import problem as problem_lib
 from absl import app, flags, logging
 from photographs import CLASSES, make
 from PIL import Image
-from random_weights import random_params
 
-from vp_jax import backbones, data, heads, prompts
+from vp_jax import data
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
-from vp_jax.training import optimizers
 from vp_jax.training.advance import Advance, Pace, make_advance
 from vp_jax.training.feed import HostFeed, ResidentFeed, make_feed
-from vp_jax.training.forward import Parts, make_forward, make_outputs
+from vp_jax.training.forward import Parts
 from vp_jax.training.sharding import by_example, make_mesh, put, replicated
-from vp_jax.training.step import Batch, State, init_state, make_train_step
+from vp_jax.training.step import Batch, State
 
 FIXED = "fixed batch"
 ENDLESS = 10**6  # steps
@@ -76,13 +78,6 @@ def small_pictures(out: pathlib.Path, count: int) -> None:
         Image.fromarray(pixels).save(folder / f"{number:06}.png")
 
 
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds that a call takes until its arrays are there."""
-    start = time.monotonic()
-    jax.block_until_ready(run())
-    return time.monotonic() - start
-
-
 def alone(feed: ResidentFeed | HostFeed, splits: tuple[data.Split, ...]) -> float:
     """Images/s of a pass over some splits."""
     fetch = jax.jit(feed.fetch)
@@ -94,7 +89,7 @@ def alone(feed: ResidentFeed | HostFeed, splits: tuple[data.Split, ...]) -> floa
             for batch in feed.eval_batches(split):
                 jax.block_until_ready(fetch(feed.store, batch).image)
 
-    return sum(map(len, splits)) / timed(run)
+    return sum(map(len, splits)) / measure.seconds(run)
 
 
 def ready_batch(split: data.Split, count: int) -> Batch:
@@ -134,29 +129,20 @@ def step_by_step(advance: Advance, frozen: Parts) -> Callable[[State, int, int],
 
 
 def variants(
-    folder: pathlib.Path, cache: pathlib.Path, model: str, batch: int
+    folder: pathlib.Path, cache: pathlib.Path, problem: problem_lib.Problem
 ) -> Iterator[tuple[str, Variant]]:
     """All ways of training on a folder, by name."""
-    backbone = backbones.from_params(model, random_params(model))
+    backbone, batch = problem.backbone, problem.batch
     rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
-    prompt = prompts.pad(max(1, backbone.image_size * 30 // 224))
-    shape = (backbone.image_size, backbone.image_size, 3)
-    texts = np.random.default_rng(0).normal(size=(CLASSES, backbone.embed_dim))
-    texts = (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
-    head = heads.text(texts, np.float32(backbone.logit_scale))
-    forward = make_forward(make_outputs(backbone, prompt, "normalized", "features"), head)
-    optimizer = optimizers.by_name("sgd", lambda step: 0.1, momentum=0.9, weight_decay=0.0)
-    step = make_train_step(forward, optimizer)
+    training = problem_lib.make_training(problem)
     mesh = make_mesh()
     everywhere = replicated(mesh)
-    params = head.init(jax.random.key(0), backbone.embed_dim, CLASSES)
-    frozen = put({"backbone": backbone.image_params("features"), "head": params}, everywhere)
+    frozen = put(training.frozen, everywhere)
 
     def state() -> State:
-        tuned = {"prompt": prompt.init(jax.random.key(1), shape)}
-        return put(init_state(tuned, optimizer, jax.random.key(2)), everywhere)
+        return put(training.state(), everywhere)
 
-    program = jax.jit(step, out_shardings=everywhere, donate_argnums=0)
+    program = jax.jit(training.step, out_shardings=everywhere, donate_argnums=0)
     for pipeline in data.PIPELINES:
         task = data.load_task(
             "folder", resize=rule, data_dir=folder, pipeline=pipeline, cache_dir=cache
@@ -165,7 +151,8 @@ def variants(
         if isinstance(feed, ResidentFeed):
             fixed = put(ready_batch(task.train, batch), by_example(mesh))
             pace = Pace(data.steps_per_epoch(len(task.train), batch), ENDLESS)
-            train = step_by_step(make_advance(step, feed, task.train, pace, ENDLESS, mesh), frozen)
+            advance = make_advance(training.step, feed, task.train, pace, ENDLESS, mesh)
+            train = step_by_step(advance, frozen)
         else:
             batches = functools.partial(feed.train_batches, task.train)
             train = one_by_one(program, frozen, batches)
@@ -174,14 +161,20 @@ def variants(
     yield FIXED, Variant(train, state())
 
 
-def measure(
-    folder: pathlib.Path, cache: pathlib.Path, model: str, batch: int, steps: int, rounds: int
+def rows_of(
+    folder: pathlib.Path,
+    cache: pathlib.Path,
+    problem: problem_lib.Problem,
+    peak: measure.Peak,
+    steps: int,
+    rounds: int,
 ) -> list[tuple[object, ...]]:
     """The rows of one folder: pipeline, alone, training, waiting, host."""
     every: dict[str, Variant] = {}
     seconds: dict[str, list[float]] = {}
     rate: dict[str, float] = {}
-    for name, variant in variants(folder, cache, model, batch):
+    flops = counted.image_flops(problem.backbone.name, problem.classes).step
+    for name, variant in variants(folder, cache, problem):
         if variant.feed is not None:
             rate[name] = alone(variant.feed, variant.splits)
         every[name], seconds[name] = variant, []
@@ -195,6 +188,7 @@ def measure(
                 seconds[name].append(time.monotonic() - start)
             elif isinstance(variant.feed, HostFeed):
                 variant.feed.waited = 0.0
+        peak.measure()
     fixed = min(seconds[FIXED])
     rows = []
     for name, variant in every.items():
@@ -204,7 +198,8 @@ def measure(
             waited = getattr(variant.feed, "waited", 0.0)
             host = f"{100 * waited / sum(seconds[name]):.2f} %"
             passes, waiting = f"{rate[name]:,.0f}", f"{100 * (1 - fixed / taken):+.1f} %"
-        rows.append((name, passes, f"{steps * batch / taken:,.1f}", waiting, host))
+        speed = measure.speed(steps * problem.batch / taken, flops, peak.of("float32"))
+        rows.append((name, passes, *speed, waiting, host))
     return rows
 
 
@@ -214,21 +209,19 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
+    problem = problem_lib.make_problem(values.model, values.batch, CLASSES)
+    peak = measure.Peak()
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
         small_pictures(root / "small", values.count)
         make(root / "large", values.count)
         for name, what in (("small", "32 x 32, PNG"), ("large", "500 x 375, JPEG")):
-            rows = measure(
-                root / name,
-                root / "cache",
-                values.model,
-                values.batch,
-                values.steps,
-                values.rounds,
+            turns = (values.steps, values.rounds)
+            rows = rows_of(root / name, root / "cache", problem, peak, *turns)
+            print(
+                f"\n{what}, {values.model}, batch {values.batch}, {values.count:,} images; {peak}"
             )
-            print(f"\n{what}, {values.model}, batch {values.batch}, {values.count:,} images")
-            headers = ("pipeline", "alone, images/s", "training, images/s", "waiting", "host")
+            headers = ("pipeline", "alone, images/s", *measure.SPEED, "waiting", "host")
             print(table(rows, headers), flush=True)
 
 

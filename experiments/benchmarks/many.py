@@ -1,0 +1,166 @@
+"""Many prompts trained at once against as many runs, one after the other.
+
+    python experiments/benchmarks/many.py
+    python experiments/benchmarks/many.py --model=clip_tiny --epochs=1
+
+Members of different seeds and learning rates on the digits. *steps* are the compiled train steps
+alone, all members against one run after the other, in turns; the program of a single run is
+compiled once there. *everything* is from the settings to the results: loading, compilation,
+training, evaluations, checkpoints and pictures. Programs are not kept on disk.
+
+The model `small` has two layers of random weights: its steps are so short that most of their time
+is what every step costs whatever it computes. `clip_tiny` is the quickstart's.
+
+Takes about two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import measure
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from vp_jax import backbones, many, runs
+from vp_jax import config as config_lib
+from vp_jax.host_memory import keep_freed_memory
+from vp_jax.report import table
+from vp_jax.training import step as step_lib
+from vp_jax.training.advance import Pace, make_advance
+from vp_jax.training.members import member_configs
+from vp_jax.training.setup import Experiment, setup_all
+from vp_jax.training.sharding import put, replicated
+from vp_jax.training.stacked import Stack, Traits
+from vp_jax.training.stacked_feed import StackedFeed
+from vp_jax.training.start import feed_of, fresh_state
+from vp_jax.training.step import State
+
+STEPS = 18  # of the digits' first epoch, which has 73
+
+
+def small() -> backbones.Backbone:
+    """Two layers of random weights on images of 8 x 8."""
+
+    def apply(params: Any, images: jax.Array) -> jax.Array:
+        hidden = jnp.tanh(images.reshape(len(images), -1) @ params["first"])
+        return hidden @ params["second"]
+
+    one, two = jax.random.split(jax.random.key(0))
+    params = {
+        "first": jax.random.normal(one, (8 * 8 * 3, 32)) / 8,
+        "second": jax.random.normal(two, (32, 10)),
+    }
+    half = (0.5, 0.5, 0.5)
+    return backbones.from_fn(apply, params, image_size=8, mean=half, std=half, name="small")
+
+
+def settings(model: str, epochs: int) -> ConfigDict:
+    """What all members share."""
+    config = config_lib.default()
+    config.task.name, config.batch_size, config.epochs = "digits", 16, epochs
+    config.schedule.warmup_steps = 73
+    if model == "small":
+        config.head.name, config.prompt.size = "first_k", 2
+    else:
+        config.backbone.name, config.prompt.size = model, 4
+        config.head.templates = ("{}",)
+    return config
+
+
+def single_steps(experiments: list[Experiment]) -> Callable[[], Any]:
+    """Makes `STEPS` steps of every run, by one program, one run after the other."""
+    first = experiments[0]
+    everywhere, feed = replicated(first.mesh), feed_of(first, first.mesh)
+    train_step = step_lib.make_train_step(first.train_forward, first.optimizer)
+    pace = Pace(first.steps_per_epoch, first.config.log_every_steps)
+    advance = make_advance(train_step, feed, first.task.train, pace, first.total_steps, first.mesh)
+    frozen = put(first.frozen, everywhere)
+
+    states = [put(fresh_state(e), everywhere) for e in experiments]
+
+    def run() -> Any:
+        for i, state in enumerate(states):
+            states[i], *_ = advance(from_start(state, first), frozen, 0, STEPS)
+        return states
+
+    return run
+
+
+def stacked_steps(experiments: list[Experiment]) -> Callable[[], Any]:
+    """Makes `STEPS` steps of all runs at once."""
+    first, stack = experiments[0], Stack(experiments)
+    everywhere, seeds = replicated(first.mesh), [e.config.seed for e in experiments]
+    tasks = [e.task for e in experiments]
+    feed = StackedFeed(tasks, seeds, first.config.batch_size, first.mesh)
+    pace = Pace(first.steps_per_epoch, first.config.log_every_steps)
+    splits = [task.train for task in tasks]
+    advance = make_advance(stack.train_step(), feed, splits, pace, first.total_steps, first.mesh)
+    active = np.ones(len(experiments), bool)
+    shared = put((first.frozen, Traits(stack.rate, stack.mask, active)), everywhere)
+    state = put(stack.fresh(), everywhere)
+
+    def run() -> Any:
+        nonlocal state
+        state, *_ = advance(from_start(state, first), shared, 0, STEPS)
+        return state
+
+    return run
+
+
+def from_start(state: State, experiment: Experiment) -> State:
+    """A state that makes the first steps again, from where its parameters are."""
+    return state._replace(step=put(np.int32(0), replicated(experiment.mesh)))
+
+
+def main(argv: list[str]) -> None:
+    """Prints both comparisons."""
+    del argv
+    keep_freed_memory()
+    logging.set_verbosity(logging.WARNING)
+    values = flags.FLAGS
+    backbone = small() if values.model == "small" else None
+    config = runs.with_backbone(settings(values.model, values.epochs), backbone)
+    rates = [2.5, 5.0, 10.0, 20.0]
+    members = many.grid({"optimizer.learning_rate": rates, "seed": range(values.members)})
+    members = members[: values.members]
+    configs = member_configs(config, members, backbone)
+    measure.warn_if_busy()
+    print(measure.machine())
+
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        experiments = setup_all(configs, folder, backbone)
+        actions = {"one": single_steps(experiments), "many": stacked_steps(experiments)}
+        for action in actions.values():  # compiles
+            jax.block_until_ready(action())
+        times = measure.in_turns(actions, values.rounds)
+        middle = {name: float(np.median(seconds)) for name, seconds in times.items()}
+        rows.append(("steps", *middle.values(), measure.ratio(times["one"], times["many"])))
+
+        begun = time.perf_counter()
+        many.train_many(config, members, folder / "many", backbone)
+        together = time.perf_counter() - begun
+        begun = time.perf_counter()
+        for number, own in enumerate(configs):
+            runs.train(own, folder / str(number), backbone)
+        alone = time.perf_counter() - begun
+        rows.append(("everything", alone, together, f"{alone / together:.2f}"))
+    print(f"{len(members)} members, {values.model}, batch {config.batch_size}")
+    print(table(rows, ("", "one by one, s", "at once, s", "times faster")))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("model", "small", "small, or the name of a CLIP")
+    flags.DEFINE_integer("members", 8, "prompts")
+    flags.DEFINE_integer("epochs", 5, "of the whole runs")
+    flags.DEFINE_integer("rounds", 7, "in which both take turns")
+    app.run(main)
