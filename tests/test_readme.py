@@ -44,7 +44,7 @@ def test_the_two_commands_are_one_line_each():
 def test_links_and_scripts_exist(document):
     text = document.read_text()
     links = re.findall(r"\]\(([^)]+)\)", text)
-    scripts = re.findall(r"(?:configs|experiments)/\w+\.py", text)
+    scripts = re.findall(r"(?:configs|experiments)/[\w/]+\.py", text)
     assert links or scripts
     for link in links:
         if not link.startswith("http"):
