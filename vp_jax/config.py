@@ -20,7 +20,7 @@ def default() -> ConfigDict:
     config.backbone.name = "clip_vit_b32"
     config.backbone.weights = placeholder(str)  # Hub id, file or folder; None: the name's own
     config.backbone.source = "vp_jax"  # of the modules: vp_jax, or scenic where it is installed
-    config.backbone.dtype = "float32"  # it computes in; bfloat16: faster on accelerators
+    config.backbone.dtype = "float32"  # that it computes in: float32, bfloat16
     config.backbone.remat = "none"  # elementwise, blocks: compute again instead of keeping
     config.backbone.sharding = "replicated"  # or fsdp: devices share a frozen one
     config.backbone.shards = 0  # of fsdp: devices that share one; 0: all of a process

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from vp_jax.backbones import Backbone
@@ -14,7 +15,8 @@ from vp_jax.errors import UserError
 from vp_jax.runs import load_best
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
-from vp_jax.training.evaluation import make_probabilities
+from vp_jax.training.features import make_compute
+from vp_jax.training.forward import Forward, Parts
 from vp_jax.training.fsdp import put_frozen
 from vp_jax.training.sharding import put, replicated
 from vp_jax.training.start import feed_of
@@ -64,9 +66,8 @@ def ensemble_predictions(
         _check_same(first.task, experiment.task, workdirs[0], workdir)
         _, best = load_best(experiment, workdir)
         mesh = experiment.mesh
-        probabilities = make_probabilities(
-            experiment.forward, experiment.key, feed_of(experiment, mesh), mesh
-        )
+        feed, forward = feed_of(experiment, mesh), to_probabilities(experiment.forward)
+        probabilities = make_compute(forward, experiment.key, feed, mesh, "probabilities")
         parts = {**put_frozen(experiment.frozen, mesh), **put(best, replicated(mesh))}
         total = total + probabilities(parts, experiment.task.test) / len(workdirs)
     return Ensemble(
@@ -75,6 +76,15 @@ def ensemble_predictions(
         first.task.test.labels,
         first.task.class_names,
     )
+
+
+def to_probabilities(forward: Forward) -> Forward:
+    """From parts and images to the probabilities of the classes, float32 `[B, K]`."""
+
+    def probabilities(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
+        return jax.nn.softmax(forward(parts, images, **more))
+
+    return probabilities
 
 
 def _check_same(one: TaskData, other: TaskData, first: Any, workdir: Any) -> None:

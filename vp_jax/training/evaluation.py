@@ -88,35 +88,6 @@ def make_evaluate(
     return evaluate
 
 
-def make_probabilities(
-    forward: Forward, key: jax.Array, feed: Feed, mesh: Mesh
-) -> Callable[[Parts, data.Split], np.ndarray]:
-    """A function `(parts, split) -> probabilities` of the classes, float32 `[N, K]`.
-
-    The key places random patches as it does in `make_evaluate`.
-    """
-    everywhere, examples = replicated(mesh), by_example(mesh)
-
-    def run(parts: Parts, store: Any, key: jax.Array, batch: Batch) -> jax.Array:
-        return jax.nn.softmax(forward(parts, feed.fetch(store, batch).image, rng=key))
-
-    step = jax.jit(
-        run,
-        in_shardings=(AS_PLACED, examples, everywhere, examples),
-        out_shardings=everywhere,
-    )
-
-    def probabilities(parts: Parts, split: data.Split) -> np.ndarray:
-        found = [
-            np.asarray(step(parts, feed.store, jax.random.fold_in(key, number), batch))
-            for number, batch in enumerate(feed.eval_batches(split))
-        ]
-        size = feed.plan.batch_size
-        return np.concatenate([batch[:size] for batch in found])[: len(split)]
-
-    return probabilities
-
-
 def to_evaluation(
     task: data.TaskData, split: data.Split, totals: np.ndarray, predictions: np.ndarray
 ) -> Evaluation:

@@ -22,8 +22,14 @@ from vp_jax.training.step import Batch
 Compute = Callable[[Parts, data.Split], np.ndarray]
 
 
-def make_compute(outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh) -> Compute:
-    """A function `(parts, split) -> outputs` of all examples in order, `[N, D]` float32."""
+def make_compute(
+    outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh, what: str = "features"
+) -> Compute:
+    """A function `(parts, split) -> outputs` of all examples in order, `[N, D]` float32.
+
+    The key places random patches, anew for every batch, the same at every call; the progress bar
+    says `what` is computed.
+    """
     everywhere, examples = replicated(mesh), by_example(mesh)
 
     def step(parts: Parts, store: Any, batch: Batch, key: jax.Array) -> jax.Array:
@@ -37,7 +43,7 @@ def make_compute(outputs: Forward, key: jax.Array, feed: Feed, mesh: Mesh) -> Co
 
     def compute(parts: Parts, split: data.Split) -> np.ndarray:
         chunks = []
-        with progress_bar(len(split), f"features of {split.name}", unit_scale=True) as bar:
+        with progress_bar(len(split), f"{what} of {split.name}", unit_scale=True) as bar:
             batch_size = feed.plan.batch_size
             for number, batch in enumerate(feed.eval_batches(split)):
                 rows = step(parts, feed.store, batch, jax.random.fold_in(key, number))

@@ -104,8 +104,8 @@ class StackedEvaluate:
                 weights,
             )
             totals += np.array(jax.device_get(sums), np.float64)
-            predictions.append(np.asarray(predicted)[:, : self._feed.plan.batch_size])
-            probabilities.append(np.asarray(mean)[: self._feed.plan.batch_size])
+            predictions.append(np.asarray(predicted))
+            probabilities.append(np.asarray(mean))
         count = len(splits[0])
         every = np.concatenate(predictions, axis=1)[:, :count]
         each = [
