@@ -194,7 +194,7 @@ def measure_one(name: str, model: str, path: pathlib.Path, scale: Scale, rounds:
         peak = measure.Peak((DTYPE,), scale.sides, ("JAX",))
         found = best(lambda batch: way_of_vp_jax(model, batch, scale.classes, path), scale, rounds)
     else:
-        peak = measure.Peak((DTYPE,), scale.sides, ("PyTorch",), calls=TORCH_STEPS)
+        peak = measure.Peak((DTYPE,), scale.sides, ("PyTorch",))
         found = best(
             lambda batch: way_of_torch(model, batch, scale.classes, scale is FULL), scale, rounds
         )

@@ -6,7 +6,7 @@
 Two tables:
 
   results: whole runs of the quickstart on 1, 2, 4 and 8 devices that XLA makes of this CPU, each in
-    a process of its own, with the backbone on every device and, as `fsdp`, shared by all of them.
+    a process of its own, with the backbone on every device and once, as `fsdp`, shared by all.
     *prompt* is the largest difference of its numbers from those on one device, *accuracy* that on
     the test images.
   overhead: seconds of a step on one device, in turns: *plain* is `jax.jit` of the train step on
@@ -24,6 +24,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+import counted
 import jax
 import measure
 import numpy as np
@@ -39,7 +40,6 @@ from vp_jax.training.step import Batch
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 CLASSES = 100
-RUNS = ((1, "replicated"), (2, "replicated"), (4, "replicated"), (8, "replicated"), (8, "fsdp"))
 
 
 def train(sharding: str, epochs: int) -> dict[str, Any]:
@@ -54,10 +54,10 @@ def train(sharding: str, epochs: int) -> dict[str, Any]:
     return {"prompt": prompt.tolist(), "accuracy": result["test_accuracy"]}
 
 
-def results(epochs: int) -> str:
+def results(counts: list[int], epochs: int) -> str:
     """The table of results."""
     rows, first = [], None
-    for devices, sharding in RUNS:
+    for devices, sharding in (*((n, "replicated") for n in counts), (counts[-1], "fsdp")):
         found = measure.in_process_of_its_own(
             (__file__, f"--train={sharding}", f"--epochs={epochs}"),
             JAX_PLATFORMS="cpu",
@@ -102,14 +102,17 @@ def _repeat(step: Callable[..., Any], state: Any, frozen: Any, batch: Any) -> Ca
 
 
 def overhead(model: str, batch_size: int, rounds: int) -> str:
-    """The table of overhead."""
-    times = measure.in_turns(steps(model, batch_size), rounds)
+    """The peak, and the table of overhead."""
+    peak, flops = measure.Peak(), counted.image_flops(model, CLASSES).step
+    made = steps(model, batch_size)
+    times = measure.in_turns({**made, "peak": peak.measure}, rounds)
     rows = []
-    for name, seconds in times.items():
-        each = [taken / plain for taken, plain in zip(seconds, times["plain"], strict=True)]
-        more = 100 * (statistics.median(each) - 1)
-        rows.append((name, f"{statistics.median(seconds):.4f}", f"{more:+.1f} %"))
-    return table(rows, ("program", "s/step", "overhead"))
+    for name in made:
+        each = [taken / plain for taken, plain in zip(times[name], times["plain"], strict=True)]
+        more, middle = 100 * (statistics.median(each) - 1), statistics.median(times[name])
+        speed = measure.speed(batch_size / middle, flops, peak.of("float32"))
+        rows.append((name, *speed, f"{middle:.4f}", f"{more:+.1f} %"))
+    return f"{peak}\n\n{table(rows, ('program', *measure.SPEED, 's/step', 'overhead'))}"
 
 
 def main(argv: list[str]) -> None:
@@ -122,13 +125,14 @@ def main(argv: list[str]) -> None:
         measure.hand_back(train(values.train, values.epochs))
         return
     print(f"quickstart, {values.epochs} epochs of batch 64; {measure.machine()}\n")
-    print(results(values.epochs), flush=True)
+    print(results([int(n) for n in values.devices], values.epochs), flush=True)
     measure.warn_if_busy()
     print(f"\n{values.model}, batch {values.batch}, {jax.device_count()} device\n")
     print(overhead(values.model, values.batch, values.rounds))
 
 
 if __name__ == "__main__":
+    flags.DEFINE_list("devices", ["1", "2", "4", "8"], "of the runs; the first is compared with")
     flags.DEFINE_string("model", "clip_vit_b32", "whose steps are timed")
     flags.DEFINE_integer("batch", 32, "images a step", lower_bound=1)
     flags.DEFINE_integer("rounds", 9, "of each program, in turns", lower_bound=1)

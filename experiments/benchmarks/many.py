@@ -6,7 +6,8 @@
 Members of different seeds and learning rates on the digits. *steps* are the compiled train steps
 alone, all members against one run after the other, in turns; the program of a single run is
 compiled once there. *everything* is from the settings to the results: loading, compilation,
-training, evaluations, checkpoints and pictures. Programs are not kept on disk.
+training, evaluations, checkpoints and pictures. Programs are not kept on disk. *images/s* are
+training images of all members together, *TFLOP/s* and *of peak* those of their steps.
 
 The model `small` has two layers of random weights: its steps are so short that most of their time
 is what every step costs whatever it computes. `clip_tiny` is the quickstart's.
@@ -17,11 +18,13 @@ Takes about two minutes on two cores.
 from __future__ import annotations
 
 import pathlib
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
+import counted
 import jax
 import jax.numpy as jnp
 import measure
@@ -31,6 +34,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, many, runs
 from vp_jax import config as config_lib
+from vp_jax.backbones.flops import image_flops
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training import step as step_lib
@@ -43,6 +47,7 @@ from vp_jax.training.stacked_feed import StackedFeed
 from vp_jax.training.start import feed_of, fresh_state
 from vp_jax.training.step import State
 
+ONE, MANY = "one by one", "at once"
 STEPS = 18  # of the digits' first epoch, which has 73
 
 
@@ -133,29 +138,46 @@ def main(argv: list[str]) -> None:
     members = members[: values.members]
     configs = member_configs(config, members, backbone)
     measure.warn_if_busy()
-    print(measure.machine())
-
-    rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         experiments = setup_all(configs, folder, backbone)
-        actions = {"one": single_steps(experiments), "many": stacked_steps(experiments)}
+        peak = measure.Peak()
+        actions = {ONE: single_steps(experiments), MANY: stacked_steps(experiments)}
         for action in actions.values():  # compiles
             jax.block_until_ready(action())
-        times = measure.in_turns(actions, values.rounds)
-        middle = {name: float(np.median(seconds)) for name, seconds in times.items()}
-        rows.append(("steps", *middle.values(), measure.ratio(times["one"], times["many"])))
-
+        steps = measure.in_turns({**actions, "peak": peak.measure}, values.rounds)
         begun = time.perf_counter()
         many.train_many(config, members, folder / "many", backbone)
         together = time.perf_counter() - begun
         begun = time.perf_counter()
         for number, own in enumerate(configs):
             runs.train(own, folder / str(number), backbone)
-        alone = time.perf_counter() - begun
-        rows.append(("everything", alone, together, f"{alone / together:.2f}"))
-    print(f"{len(members)} members, {values.model}, batch {config.batch_size}")
-    print(table(rows, ("", "one by one, s", "at once, s", "times faster")))
+        everything = {ONE: [time.perf_counter() - begun], MANY: [together]}
+
+    flops = (
+        image_flops(experiments[0].backbone) if backbone else counted.image_flops(values.model, 10)
+    )
+    images = len(members) * config.batch_size * STEPS
+    of_run = len(members) * values.epochs * len(experiments[0].task.train.labels)
+    rows = [
+        *rows_of("steps", steps, images, flops.step, peak),
+        *rows_of("everything", everything, of_run, flops.step, peak),
+    ]
+    print(f"{len(members)} members, {values.model}, batch {config.batch_size}; {measure.machine()}")
+    print(f"{peak}\n\n{table(rows, ('', '', 'seconds', *measure.SPEED, 'times faster (range)'))}")
+
+
+def rows_of(
+    what: str, times: dict[str, list[float]], images: int, flops: int, peak: measure.Peak
+) -> list[tuple[str | None, ...]]:
+    """Of the table: one by one, and at once."""
+    rows = []
+    for name in (ONE, MANY):
+        middle = statistics.median(times[name])
+        speed = measure.speed(images / middle, flops, peak.of("float32"))
+        ratio = None if name == ONE else measure.ratio(times[ONE], times[name])
+        rows.append((what, name, f"{middle:.4g}", *speed, ratio))
+    return rows
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from absl import flags
 SPEED = ("images/s", "TFLOP/s", "of peak")  # headers of what `speed` returns
 SIDES = (1024, 2048, 3072)  # of the matrices, on CPUs
 ACCELERATOR_SIDES = (4096, 8192, 12288)
+_TRIAL = 3  # products that tell how long one takes
 
 flags.DEFINE_list("peak_sides", None, "of the matrices of the peak, instead of those that fit")
+flags.DEFINE_float("peak_seconds", 1.0, "for which each product of the peak is repeated")
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -43,10 +45,9 @@ def in_turns(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 
 
 def ratio(base: Sequence[float], other: Sequence[float]) -> str:
-    """How many times faster the other is: of the medians, and the range over the rounds."""
+    """How many times faster the other is: the median of the rounds, and their range."""
     each = [b / t for b, t in zip(base, other, strict=True)]
-    middle = statistics.median(base) / statistics.median(other)
-    return f"{middle:.2f} ({min(each):.2f} to {max(each):.2f})"
+    return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
 
 
 def speed(images_per_second: float, flops_per_image: float, peak: float) -> tuple[str, str, str]:
@@ -62,11 +63,14 @@ def speed(images_per_second: float, flops_per_image: float, peak: float) -> tupl
 
 
 class Peak:
-    """The machine's matrix product peak: the fastest square product found so far, by dtype.
+    """The machine's matrix product peak by dtype: the fastest square product, measured in turns.
+
+    Clocks and neighbours make a machine faster and slower by the second. Products that are repeated
+    for about as long as a step takes, in the same rounds, have seen the same of it.
 
     Attributes:
-      best: by dtype, floating-point operations a second and the product that reached it.
-      rates: by product, the best so far.
+      rates: by library, dtype and side: operations a second of a product, the best so far.
+      rounds: by dtype: those of the fastest product in each measurement.
     """
 
     def __init__(
@@ -74,17 +78,16 @@ class Peak:
         dtypes: Sequence[str] = ("float32",),
         sides: Sequence[int] | None = None,
         libraries: Sequence[str] | None = None,
-        calls: int | None = None,
+        least: float | None = None,
     ):
-        """Makes the matrices, warms up and measures once.
+        """Makes the matrices, finds out how often to repeat each product, and measures once.
 
         Args:
           dtypes: `"float32"`, `"bfloat16"`.
           sides: of the matrices; by default those of `--peak_sides`, or that fit the device.
           libraries: of NumPy (float32 only), JAX and PyTorch; on a CPU all by default, else JAX.
             PyTorch takes a card if it sees one and JAX is not asked for.
-          calls: one after the other, so that starting a product hides behind the one before it; by
-            default 1 on a CPU, else 10.
+          least: seconds for which each product is repeated; by default `--peak_seconds`.
         """
         on_cpu = jax.default_backend() == "cpu"
         if sides is None:
@@ -92,7 +95,6 @@ class Peak:
             sides = [int(x) for x in given] if given else SIDES if on_cpu else ACCELERATOR_SIDES
         if libraries is None:
             libraries = ("NumPy", "JAX", "PyTorch") if on_cpu else ("JAX",)
-        self._calls = calls or (1 if on_cpu else 10)
         on_card = "JAX" not in libraries
         makers = {
             "NumPy": _numpy_product,
@@ -109,40 +111,63 @@ class Peak:
             if library in makers and (library, dtype) != ("NumPy", "bfloat16")
         }
         self.rates: dict[tuple[str, str, int], float] = {}
-        for product in self._products.values():
-            seconds(lambda p=product: p(1))
+        self.rounds: dict[str, list[float]] = {dtype: [] for dtype in dtypes}
+        least = flags.FLAGS.peak_seconds if least is None else least
+        self._calls: dict[tuple[str, str, int], int] = {}
+        for key, product in self._products.items():
+            seconds(lambda p=product: p(1))  # compiles
+            taken = seconds(lambda p=product: p(_TRIAL)) / _TRIAL
+            self._calls[key] = max(1, round(least / taken))
         self.measure()
 
     def measure(self) -> None:
-        """Measures every product three times more."""
+        """Measures every product once more."""
+        fastest = dict.fromkeys(self.rounds, 0.0)
         for key, product in self._products.items():
-            taken = min(seconds(lambda p=product: p(self._calls)) for _ in range(3))
-            rate = 2 * key[2] ** 3 * self._calls / taken
+            calls = self._calls[key]
+            rate = 2 * key[2] ** 3 * calls / seconds(lambda p=product, n=calls: p(n))
             self.rates[key] = max(rate, self.rates.get(key, 0.0))
+            fastest[key[1]] = max(rate, fastest[key[1]])
+        for dtype, rate in fastest.items():
+            self.rounds[dtype].append(rate)
 
     def of(self, dtype: str) -> float:
-        """Floating-point operations a second of the fastest product of a dtype."""
-        return max(rate for key, rate in self.rates.items() if key[1] == dtype)
+        """Operations a second of the fastest product of a dtype, the median of all measurements."""
+        return statistics.median(self.rounds[dtype])
 
     def __str__(self) -> str:
         lines = []
-        for dtype in dict.fromkeys(key[1] for key in self.rates):
+        for dtype in self.rounds:
             rate, (library, _, side) = max(
                 (rate, key) for key, rate in self.rates.items() if key[1] == dtype
             )
-            lines.append(f"{dtype} peak: {rate / 1e12:.4g} TFLOP/s ({library}, {side} x {side})")
+            lines.append(
+                f"{dtype} peak: {self.of(dtype) / 1e12:.4g} TFLOP/s, "
+                f"at best {rate / 1e12:.4g} ({library}, {side} x {side})"
+            )
         return "\n".join(lines)
 
 
 def _numpy_product(side: int, dtype: str) -> Callable[[int], object]:
     a, b = np.random.default_rng(0).random((2, side, side), np.float32)
-    return lambda calls: [a @ b for _ in range(calls)]
+
+    def repeat(calls: int) -> None:
+        for _ in range(calls):
+            a @ b
+
+    return repeat
 
 
 def _jax_product(side: int, dtype: str) -> Callable[[int], object]:
     a, b = jnp.asarray(np.random.default_rng(0).random((2, side, side), np.float32), dtype)
     product = jax.jit(jnp.matmul)
-    return lambda calls: [product(a, b) for _ in range(calls)][-1]
+
+    def repeat(calls: int) -> jax.Array:
+        for _ in range(calls):
+            last = product(a, b)
+        return last
+
+    return repeat
 
 
 def _torch_product(on_card: bool, side: int, dtype: str) -> Callable[[int], object]:
@@ -151,13 +176,13 @@ def _torch_product(on_card: bool, side: int, dtype: str) -> Callable[[int], obje
     device = "cuda" if on_card and torch.cuda.is_available() else "cpu"
     matrices = torch.rand((2, side, side), device=device).to(getattr(torch, dtype))
 
-    def product(calls: int) -> None:
+    def repeat(calls: int) -> None:
         for _ in range(calls):
             torch.matmul(*matrices)
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return product
+    return repeat
 
 
 def missing_torch(*packages: str) -> str | None:

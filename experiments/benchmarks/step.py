@@ -13,6 +13,9 @@ For each model these take turns, round after round, with the same random weights
 
 The last two of them in every one of `--dtypes`, and *of peak* is of the same dtype's peak.
 
+Every variant runs in a process of its own, as its users run it: vp_jax keeps freed memory, as its
+command lines do on CPUs; PyTorch, whose scripts do not, does so with `--keep_torch_memory`.
+
 The PyTorch models are transformers' CLIPModel and timm's classifiers. Their images are normalised
 beforehand, those of vp_jax within the step. Before anything is timed, the losses and the gradients
 of the first step of all are compared. Without torch, transformers and timm only vp_jax and the peak
@@ -27,11 +30,12 @@ and PyTorch's threads suffer more than JAX's from that. Compare numbers of one r
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import pathlib
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import counted
@@ -39,7 +43,8 @@ import measure
 import numpy as np
 import problem as problem_lib
 from absl import app, flags
-from problem import FirstStep, Problem
+from apart import Apart
+from problem import FirstStep
 
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
@@ -49,6 +54,15 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 0.2}  # relative, of first losses and 
 TINY = ("clip_tiny", "resnet20_cifar")
 
 
+class Settings(NamedTuple):
+    """Of the problem that every variant trains on, as `problem.make_problem` takes them."""
+
+    model: str
+    batch: int
+    classes: int
+    pad: int | None
+
+
 class Variant(NamedTuple):
     """One way to make a training step.
 
@@ -56,13 +70,15 @@ class Variant(NamedTuple):
       name: what it is.
       dtype: that it computes in.
       flops: floating-point operations of a step.
-      make: the step, after its first call, and what that found.
+      make: the step, after its first call, and what that found; called in a process of its own.
+      keeps_memory: whether that process keeps freed memory.
     """
 
     name: str
     dtype: str
     flops: int
     make: Callable[[], tuple[Callable[[], object], FirstStep]]
+    keeps_memory: bool
 
     @property
     def label(self) -> str:
@@ -77,32 +93,48 @@ class Measured(NamedTuple):
     seconds: Sequence[float]
 
 
+def make_torch(settings: Settings, **options: Any) -> tuple[Callable[[], object], FirstStep]:
+    """PyTorch's step, with the options of `torch_steps.build`."""
+    import torch_steps
+
+    return torch_steps.make_step(problem_lib.make_problem(*settings), **options)
+
+
+def make_ours(
+    settings: Settings, dtype: str, params: Mapping[str, Any] | None
+) -> tuple[Callable[[], object], FirstStep]:
+    """This library's step, with PyTorch's weights where there are any."""
+    return problem_lib.make_step(problem_lib.make_problem(*settings, params=params, dtype=dtype))
+
+
 def variants(
-    make: Callable[[str], Problem], dtypes: Sequence[str], with_torch: bool
+    settings: Settings, dtypes: Sequence[str], with_torch: bool, keep: bool, keep_torch: bool
 ) -> Iterator[Variant]:
     """All ways to make a step; those of PyTorch first.
 
     Args:
-      make: the problem whose backbone computes in a dtype.
+      settings: of the problem.
       dtypes: in which the backbone is to compute; the paper's procedure in float32 only.
       with_torch: whether PyTorch is there.
+      keep: whether vp_jax keeps freed memory.
+      keep_torch: whether PyTorch does.
     """
+    model, batch, classes, _ = settings
+    params = None
     if with_torch:
         import torch_steps
 
-        given = make("float32")
-        flops_of_torch = functools.partial(
-            counted.torch_step_flops, given.backbone.name, given.batch, given.classes
-        )
-        paper = functools.partial(torch_steps.make_step, given, as_the_paper=True)
-        yield Variant(PAPER, "float32", flops_of_torch(as_the_paper=True), paper)
+        params = torch_steps.reference_params(model)
+        flops_of_torch = functools.partial(counted.torch_step_flops, model, batch, classes)
+        paper = functools.partial(make_torch, settings, as_the_paper=True)
+        yield Variant(PAPER, "float32", flops_of_torch(as_the_paper=True), paper, keep_torch)
         for dtype in dtypes:
-            frozen = functools.partial(torch_steps.make_step, given, dtype=dtype)
-            yield Variant(TORCH, dtype, flops_of_torch(as_the_paper=False), frozen)
+            frozen = functools.partial(make_torch, settings, dtype=dtype)
+            yield Variant(TORCH, dtype, flops_of_torch(as_the_paper=False), frozen, keep_torch)
+    flops = counted.image_flops(model, classes).times(batch).step
     for dtype in dtypes:
-        given = make(dtype)
-        flops = counted.image_flops(given.backbone.name, given.classes).times(given.batch).step
-        yield Variant(VP_JAX, dtype, flops, functools.partial(problem_lib.make_step, given))
+        make = functools.partial(make_ours, settings, dtype, params)
+        yield Variant(VP_JAX, dtype, flops, make, keep)
 
 
 def compare(found: Sequence[tuple[Variant, FirstStep]]) -> None:
@@ -142,35 +174,24 @@ def report(results: Sequence[Measured], peak: Callable[[str], float], batch: int
     return table(rows, ("variant", "dtype", *measure.SPEED, *headers))
 
 
-def run(
-    model: str, batch: int, classes: int, pad: int | None, dtypes: Sequence[str], rounds: int
-) -> dict[str, Any]:
+def run(ways: Sequence[Variant], settings: Settings, rounds: int) -> dict[str, Any]:
     """Measures and prints one model; returns all numbers."""
-    reason = measure.missing_torch("transformers", "timm")
-    params = None
-    if reason is None:
-        import torch_steps
-
-        params = torch_steps.reference_params(model)
-    make = functools.cache(
-        lambda dtype: problem_lib.make_problem(
-            model, batch, classes, pad, params=params, dtype=dtype
-        )
-    )
-    peak = measure.Peak(dtypes)
-    every = list(variants(make, dtypes, reason is None))
-    steps, first = zip(*(variant.make() for variant in every), strict=True)
-    compare(list(zip(every, first, strict=True)))
-    losses = ", ".join(f"{found.loss:.4f}" for found in first)
-    print(f"\n{model}: losses of the first steps {losses}", flush=True)
-    steps = {variant.label: step for variant, step in zip(every, steps, strict=True)}
-    times = measure.in_turns({**steps, "peak": peak.measure}, rounds)
-    results = [Measured(variant, times[variant.label]) for variant in every]
-    print(f"{peak}\n\n{report(results, peak.of, batch)}", flush=True)
+    peak = measure.Peak(list(dict.fromkeys(way.dtype for way in ways)))
+    with contextlib.ExitStack() as stack:
+        steps = {
+            way.label: stack.enter_context(contextlib.closing(Apart(way.make, way.keeps_memory)))
+            for way in ways
+        }
+        compare([(way, steps[way.label].first) for way in ways])
+        losses = ", ".join(f"{step.first.loss:.4f}" for step in steps.values())
+        print(f"\n{settings.model}: losses of the first steps {losses}", flush=True)
+        times = measure.in_turns({**steps, "peak": peak.measure}, rounds)
+    results = [Measured(way, times[way.label]) for way in ways]
+    print(f"{peak}\n\n{report(results, peak.of, settings.batch)}", flush=True)
     return {
         "seconds": {label: times[label] for label in steps},
-        "flops": {variant.label: variant.flops for variant in every},
-        "peak": {dtype: peak.of(dtype) for dtype in dtypes},
+        "flops": {way.label: way.flops for way in ways},
+        "peak": peak.rounds,
     }
 
 
@@ -178,23 +199,29 @@ def main(argv: Sequence[str]) -> None:
     """Measures all models."""
     del argv
     values = flags.FLAGS
-    kept = values.keep_memory and keep_freed_memory()
+    keep_freed_memory()  # of the peak's products
     batch, rounds, pad = values.batch, values.rounds, values.pad
     models, classes = values.models, values.classes
     if values.tiny:
         models, batch, classes, rounds, pad = TINY, 4, 5, 2, None
     print(f"batch {batch}, {classes} classes, {rounds} rounds; {measure.machine()}", flush=True)
-    if kept:
-        print("Freed memory is kept, as the command lines of vp_jax do on CPUs; for all variants.")
+    keep = values.keep_memory, values.keep_torch_memory
+    says = ["keeps" if kept else "returns" for kept in keep]
+    print(f"vp_jax {says[0]} freed memory, PyTorch {says[1]} it")
     measure.warn_if_busy()
-    if reason := measure.missing_torch("transformers", "timm"):
+    reason = measure.missing_torch("transformers", "timm")
+    if reason:
         print(f"Without PyTorch ({reason}): vp_jax and the peak only.")
-    found = {m: run(m, batch, classes, pad, values.dtypes, rounds) for m in models}
+    found = {}
+    for model in models:
+        settings = Settings(model, batch, classes, pad)
+        ways = list(variants(settings, values.dtypes, reason is None, *keep))
+        found[model] = run(ways, settings, rounds)
     if values.json:
-        settings = {"batch": batch, "classes": classes, "machine": measure.machine()}
+        facts = {"batch": batch, "classes": classes, "machine": measure.machine()}
         path = pathlib.Path(values.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**settings, "models": found}, indent=2) + "\n")
+        path.write_text(json.dumps({**facts, "models": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
@@ -205,6 +232,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 5, "timed steps of every variant", lower_bound=1)
     flags.DEFINE_integer("pad", None, "pixels of the padding prompt; None: 30 of 224")
     flags.DEFINE_bool("tiny", False, "small models, batch 4, 5 classes, 2 rounds: a smoke test")
-    flags.DEFINE_bool("keep_memory", True, "on CPUs, as the command lines of vp_jax do")
+    flags.DEFINE_bool("keep_memory", True, "in vp_jax, as its command lines do on CPUs")
+    flags.DEFINE_bool("keep_torch_memory", False, "in PyTorch, likewise")
     flags.DEFINE_string("json", None, "file for all numbers")
     app.run(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import gc
 import io
 import multiprocessing
@@ -206,7 +207,12 @@ def test_processes(tmp_path):
 
 
 def open_files():
-    return len(os.listdir("/proc/self/fd"))
+    """Descriptors of this process and what they are of; other tests' may close at any time."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    return found
 
 
 @pytest.mark.parametrize("name", ["x", *ARCHIVES])
@@ -218,10 +224,10 @@ def test_no_file_stays_open(tmp_path, name):
     for missing in ("no.png", "0"):
         with pytest.raises(UserError):
             tree.read(missing)
-    assert open_files() <= before + 1
+    assert len(open_files() - before) <= 1
     del tree
     gc.collect()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 # Memory and disk.
@@ -353,7 +359,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     for name in ("a/pipe.png", "a/socket.png", "a", "a/nul\0.png"):
         with pytest.raises(UserError, match="cannot be read"):
             tree.read(name)
-    assert open_files() == before
+    assert open_files() <= before
     server.close()
 
 

@@ -6,7 +6,10 @@ import cost
 import numpy as np
 import pytest
 
-SMALL = ("--model=clip_tiny", "--batches=2,4", "--classes=2,4", "--rounds=2", "--peak_sides=64")
+SMALL = (
+    *("--model=clip_tiny", "--batches=2,4", "--classes=2,4", "--rounds=2"),
+    *("--peak_sides=64", "--peak_seconds=0"),
+)
 
 
 def test_what_is_linear_is_on_the_line():
