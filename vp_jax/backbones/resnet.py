@@ -27,6 +27,7 @@ def conv(
     groups: int = 1,
 ) -> nn.Conv:
     """A convolution, `size` x `size`, with a bias and as much padding on either side."""
+    as_product = {"conv_general_dilated": _pointwise} if size == groups == 1 else {}
     return nn.Conv(
         features,
         (size, size),
@@ -35,7 +36,17 @@ def conv(
         feature_group_count=groups,
         dtype=dtype,
         name=name,
+        **as_product,
     )
+
+
+def _pointwise(images, kernel, strides, padding, *, precision, **_):
+    """A 1x1 convolution as the product of matrices that it is.
+
+    On CPUs XLA finds that out from jax 0.12 on; before, ResNet-50's step takes a quarter more time.
+    """
+    down, right = strides
+    return jnp.matmul(images[:, ::down, ::right], kernel[0, 0], precision=precision)
 
 
 class BasicBlock(nn.Module):
