@@ -14,6 +14,13 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers share the folders of the 
     os.environ["VP_JAX_CACHE"] = f"{_SCRATCH.name}/cache"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_SCRATCH.name}/programs"  # shared by many tests
 
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+if CORES and "PYTEST_XDIST_WORKER" in os.environ:
+    # Programs that compute on all cores wait for each other where several workers start them.
+    _worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    _workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.sched_setaffinity(0, sorted(CORES)[_worker % len(CORES) :: _workers])
+
 os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "HF_HUB_OFFLINE": "1",
@@ -26,6 +33,17 @@ REPOSITORY = pathlib.Path(__file__).parents[1]
 def pytest_collection_modifyitems(items):
     """Slow tests run last."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="module")
+def all_cores():
+    """Lets the commands of a module compute on all cores, as users run them."""
+    if CORES:
+        own = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, CORES)
+    yield
+    if CORES:
+        os.sched_setaffinity(0, own)
 
 
 @pytest.fixture(scope="session", autouse=True)

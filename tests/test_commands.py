@@ -17,6 +17,8 @@ import safetensors.numpy
 from vp_jax import backbones
 from vp_jax.training.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGED = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
 TRAIN = ("-m", "vp_jax.train", "--config=configs/quickstart.py")
@@ -232,20 +234,6 @@ def test_evaluate_prints_both_accuracies(uninterrupted, python):
     assert f"{100 * result['zero_shot_test_accuracy']:.1f} %" in done.stdout
     assert f"{100 * result['test_accuracy']:.1f} %" in done.stdout
     assert "zero-shot (TP)" in done.stdout and "visual prompt (VP)" in done.stdout
-
-
-@pytest.mark.slow
-def test_eight_devices_reach_what_one_reaches(uninterrupted, python, tmp_path):
-    one, *_ = uninterrupted
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    python(*TRAIN, *SHORT, f"--workdir={tmp_path / 'run'}", env=flags, check=True)
-    a, b = final_arrays(one), final_arrays(tmp_path / "run")
-    for name, array in a.items():
-        if name.startswith("tuned"):
-            np.testing.assert_allclose(b[name], array, atol=1e-5, err_msg=name)
-    first, second = without_times(one), without_times(tmp_path / "run")
-    assert second["test_examples"] == first["test_examples"] == 500
-    assert second["test_accuracy"] == pytest.approx(first["test_accuracy"], abs=0.004)
 
 
 def broken_weights(folder, kind):

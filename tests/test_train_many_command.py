@@ -15,8 +15,8 @@ from vp_jax.training.metrics import read_metrics
 ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = ("-m", "vp_jax.train_many", "--config=configs/quickstart.py")
 SHORT = (
-    *("--config.epochs=2", "--config.batch_size=64", "--config.schedule.warmup_steps=5"),
-    *("--config.checkpoint_every_steps=2", "--config.prompt.init=zeros"),
+    *("--config.task.shots=8", "--config.epochs=4", "--config.schedule.warmup_steps=5"),
+    *("--config.checkpoint_every_steps=5", "--config.prompt.init=zeros"),
     "--vary=seed=0,1;prompt.size=2,4",
 )
 

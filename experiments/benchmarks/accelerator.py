@@ -58,7 +58,7 @@ class Scale(NamedTuple):
       batch: the first.
       largest: batch.
       images: resident; a multiple of all batches.
-      seconds: of a measurement, at least.
+      seconds: of a measurement, and of each product of the peak, at least.
       classes: downstream.
       sides: of the matrices of the peak.
     """
@@ -191,10 +191,10 @@ def best(make: Callable[[int], Way], scale: Scale, rounds: int) -> tuple[int, fl
 def measure_one(name: str, model: str, path: pathlib.Path, scale: Scale, rounds: int) -> Found:
     """In a process of its own."""
     if name == OURS:
-        peak = measure.Peak((DTYPE,), scale.sides, ("JAX",))
+        peak = measure.Peak((DTYPE,), scale.sides, ("JAX",), scale.seconds)
         found = best(lambda batch: way_of_vp_jax(model, batch, scale.classes, path), scale, rounds)
     else:
-        peak = measure.Peak((DTYPE,), scale.sides, ("PyTorch",))
+        peak = measure.Peak((DTYPE,), scale.sides, ("PyTorch",), scale.seconds)
         found = best(
             lambda batch: way_of_torch(model, batch, scale.classes, scale is FULL), scale, rounds
         )

@@ -315,7 +315,7 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
         f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
         "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.training import fsdp\n"
         "fsdp.LEAST = 1\n"
-        "members = many.grid({'seed': [0, 1], 'prompt.size': [1, 2]})\n"
+        "members = [{'seed': 0, 'prompt.size': 1}, {'seed': 1, 'prompt.size': 2}]\n"
         "config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sys.argv[2]})\n"
         "many.train_many(config, members, sys.argv[1], own_backbone.make())"
     )
@@ -324,7 +324,7 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
         flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
         folder = tmp_path / f"{devices} {sharding}"
         python("-c", code, folder, sharding, env=flags, check=True)
-        found[devices, sharding] = [arrays(folder / str(i))[19] for i in range(4)]
+        found[devices, sharding] = [arrays(folder / str(i))[19] for i in range(2)]
     for other in found.values():
         for one, eight in zip(found[1, "replicated"], other, strict=True):
             for name in one:
