@@ -66,3 +66,17 @@ def test_a_full_disk_is_an_error_once(small_disk):
         with pytest.raises(OSError, match="No space left"):
             metrics.close()
         metrics.close()
+
+
+def test_pytorch_is_not_loaded_where_it_is_installed(tmp_path, python):
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch was loaded')\n")
+    code = """
+import pathlib, sys
+from vp_jax.training.event_file import EventFile
+events = EventFile(pathlib.Path(sys.argv[1]))
+events.add(1, {"loss": 2.0})
+events.close()
+assert "torch" not in sys.modules
+"""
+    python("-c", code, tmp_path / "run", env={"PYTHONPATH": str(tmp_path)}, check=True)
+    assert [e.step for e in events(tmp_path / "run") if e.summary.value] == [1]

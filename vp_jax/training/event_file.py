@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import socket
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 FLUSH_SECONDS = 10.0
 
@@ -28,8 +30,9 @@ class EventFile:
         Raises:
           OSError: it cannot be written.
         """
-        from tensorboardX.proto.event_pb2 import SessionLog
-        from tensorboardX.record_writer import RecordWriter
+        with _torch_hidden():
+            from tensorboardX.proto.event_pb2 import SessionLog
+            from tensorboardX.record_writer import RecordWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
@@ -65,3 +68,16 @@ class EventFile:
           OSError: there is no space for it; the file is closed all the same.
         """
         self._records.close()
+
+
+@contextlib.contextmanager
+def _torch_hidden() -> Iterator[None]:
+    """Where tensorboardX is imported: it would load PyTorch too, which takes a second and more."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
