@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = ("-m", "vp_jax.train_many", "--config=configs/quickstart.py")
 SHORT = (
     *("--config.task.shots=8", "--config.epochs=4", "--config.schedule.warmup_steps=5"),
-    *("--config.checkpoint_every_steps=5", "--config.prompt.init=zeros"),
+    *("--config.checkpoint_every_steps=3", "--config.prompt.init=zeros"),
     "--vary=seed=0,1;prompt.size=2,4",
 )
 

@@ -154,9 +154,7 @@ def main(argv: list[str]) -> None:
             runs.train(own, folder / str(number), backbone)
         everything = {ONE: [time.perf_counter() - begun], MANY: [together]}
 
-    flops = (
-        image_flops(experiments[0].backbone) if backbone else counted.image_flops(values.model, 10)
-    )
+    flops = counted.image_flops(values.model, 10) if backbone is None else image_flops(backbone)
     images = len(members) * config.batch_size * STEPS
     of_run = len(members) * values.epochs * len(experiments[0].task.train.labels)
     rows = [

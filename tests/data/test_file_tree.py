@@ -207,11 +207,12 @@ def test_processes(tmp_path):
 
 
 def open_files():
-    """Descriptors of this process and what they are of; other tests' may close at any time."""
+    """Descriptors of this process and their files; other tests' may close at any time."""
     found = set()
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # that of the listing itself is closed
+            status = os.fstat(number)
+            found.add((number, status.st_dev, status.st_ino))
     return found
 
 

@@ -8,14 +8,15 @@ import pytest
 @pytest.mark.slow
 def test_devices(python):
     small = (
-        *("--model=clip_tiny", "--batch=4", "--rounds=1", "--epochs=1", "--devices=1"),
+        *("--model=clip_tiny", "--batch=4", "--rounds=1", "--epochs=1", "--devices=1,2"),
         *("--peak_sides=64", "--peak_seconds=0"),
     )
     out = python("experiments/benchmarks/devices.py", *small, check=True).stdout
     rows = re.findall(r"^ *(\d) +(\w+) +(\S+) +(\S+) %$", out, re.MULTILINE)
     assert [row[:2] for row in rows] == [
         ("1", "replicated"),
-        ("1", "fsdp"),
+        ("2", "replicated"),
+        ("2", "fsdp"),
     ]
     assert all(float(difference) <= 1e-5 for *_, difference, _ in rows)
     assert len({accuracy for *_, accuracy in rows}) == 1
