@@ -11,7 +11,7 @@ import tiny_model
 from vp_jax import prompts
 from vp_jax.errors import UserError
 from vp_jax.training import step as step_lib
-from vp_jax.training.checkpoints import Checkpoints, size
+from vp_jax.training.checkpoints import Checkpoints, size, to_arrays
 
 IDENTITY = {"backbone": "net:sha256:1", "task": "digits, 10 classes", "tune": ["prompt"]}
 
@@ -54,6 +54,12 @@ def test_empty_arrays(tmp_path):
     checkpoints.save(state, {"identity": IDENTITY, "progress": {}}, 0)
     checkpoints.wait()
     equal(checkpoints.restore_latest(state, IDENTITY)[0], jax.device_get(state))
+    arrays = checkpoints.arrays(0)
+    expected = {name: x for name, x in to_arrays(state).items() if name != "counts"}
+    assert arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
 
 
 def test_no_checkpoint(tmp_path):

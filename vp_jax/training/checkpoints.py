@@ -42,13 +42,26 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def to_arrays(state: State) -> dict[str, np.ndarray]:
-    """Copies of all arrays of a replicated state that hold anything, by dotted name.
+    """Copies of all arrays of a replicated state, by dotted name.
 
-    Copies, so that the state's buffers may be donated while they are saved; and not the empty ones
-    (the sides of a border that covers the whole image), since orbax does not store those.
+    Copies, so that the state's buffers may be donated while they are saved.
     """
     leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
-    return {_name(path): np.array(leaf, copy=True) for path, leaf in leaves if np.size(leaf)}
+    return {_name(path): np.array(leaf, copy=True) for path, leaf in leaves}
+
+
+def _that_hold_anything(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What orbax stores: not the empty ones, the sides of a border that covers the whole image."""
+    return {name: array for name, array in arrays.items() if array.size}
+
+
+def _empty(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, list[int]]]:
+    """The types and shapes of the others, but for counts of nothing, as JSON holds them."""
+    return {
+        name: (str(array.dtype), list(array.shape))
+        for name, array in arrays.items()
+        if not array.size and name.rpartition(".")[2] != "counts"
+    }
 
 
 def size(state: State) -> int:
@@ -76,7 +89,8 @@ class Checkpoints:
     """The checkpoints of one run, in one folder that all processes see; all join in every call.
 
     Saving is asynchronous and atomic: a checkpoint is there whole or not at all. Every checkpoint
-    carries `meta`, a JSON object, with the digest of the state under `digest`.
+    carries `meta`, a JSON object, with the digest of the state under `digest`, and the types and
+    shapes of arrays that hold no number, if there are any, under `empty`.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -103,13 +117,14 @@ class Checkpoints:
         Raises:
           UserError: the disk is full; the checkpoints saved before are untouched.
         """
-        arrays = to_arrays(state)
+        every = to_arrays(state)
+        arrays = _that_hold_anything(every)
         step = int(state.step)
         if step in self._manager.all_steps():
             return
+        own = {"digest": digest(arrays), **({"empty": empty} if (empty := _empty(every)) else {})}
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays),
-            meta=ocp.args.JsonSave({**meta, "digest": digest(arrays)}),
+            state=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave({**meta, **own})
         )
         self._guard(lambda: self._manager.save(step, args=items, metrics={"best_step": best_step}))
 
@@ -148,7 +163,9 @@ class Checkpoints:
           ValueError: the checkpoint is damaged.
         """
         saved = self._manager.item_metadata(step).state
-        return self._read(step, {name: np.empty(x.shape, x.dtype) for name, x in saved.items()})
+        arrays = self._read(step, {name: np.empty(x.shape, x.dtype) for name, x in saved.items()})
+        empty = self.meta(step).get("empty", {})
+        return {**arrays, **{n: np.empty(shape, dtype) for n, (dtype, shape) in empty.items()}}
 
     def restore(self, step: int, target: State) -> State:
         """The state of a step, as NumPy arrays.
@@ -160,8 +177,7 @@ class Checkpoints:
         Raises:
           ValueError: the checkpoint is damaged.
         """
-        wanted = {name: np.empty(x.shape, x.dtype) for name, x in to_arrays(target).items()}
-        arrays = self._read(step, wanted)
+        arrays = self._read(step, _that_hold_anything(to_arrays(target)))
         return jax.tree_util.tree_map_with_path(
             lambda path, x: arrays[_name(path)] if np.size(x) else np.asarray(x), target
         )
