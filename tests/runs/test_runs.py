@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vp_jax import backbones, cli, runs
+from vp_jax import backbones, cli, prompts, runs
 from vp_jax.errors import UserError
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.training.finished import load_part
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 
@@ -149,6 +150,30 @@ def test_other_settings_train_too(tmp_path, changes):
     result = runs.train(quick(epochs=1, **changes), tmp_path / "run")
     assert 0 < result["test_accuracy"] <= 1
     assert (tmp_path / "run" / "examples.png").exists()
+
+
+def test_a_prompt_over_the_whole_image_comes_back_whole(tmp_path):
+    """Two of its four sides hold no number; they must come back all the same."""
+    result = runs.train(quick(**{"epochs": 1, "prompt.size": 16}), tmp_path / "run")
+    params, _ = load_part(tmp_path / "run", "prompt")
+    assert {name: x.shape for name, x in params.items()} == {
+        **{"top": (16, 32, 3), "bottom": (16, 32, 3), "left": (0, 16, 3), "right": (0, 16, 3)}
+    }
+    prompted = prompts.pad(16).apply(params, np.zeros((2, 32, 32, 3), np.float32))
+    assert prompts.count(params) == result["trainable_parameters"] == 32 * 32 * 3
+    np.testing.assert_array_equal(prompted[0], np.concatenate([params["top"], params["bottom"]]))
+    assert runs.evaluate(tmp_path / "run")["test_accuracy"] == result["test_accuracy"]
+
+
+def test_a_warm_up_longer_than_the_run_is_cut_and_said(tmp_path, capsys):
+    """38 steps with the paper's warm-up of 1,000: the peak is reached in a quarter of them."""
+    runs.train(quick(**{"schedule.warmup_steps": 1000, "log_every_steps": 1}), tmp_path / "run")
+    rows = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    rates = [row["learning_rate"] for row in rows if "learning_rate" in row]
+    assert len(rates) == 38 and rates[8] == max(rates) == 10.0 and rates[-1] < 0.1
+    said = capsys.readouterr().err
+    assert "the warm-up is 9 steps instead of 1,000, since the run has only 38" in said
+    assert "--config.schedule.warmup_share=0.25" in said
 
 
 def test_the_papers_way_of_selecting(tmp_path):

@@ -38,6 +38,39 @@ def test_a_run_shorter_than_its_warm_up_is_finite():
     assert schedule(9) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 10, 280, 1000, 1001, 3999])
+@pytest.mark.parametrize("wanted", [1, 4, 1000])
+def test_a_warm_up_is_at_most_a_quarter_of_the_run(wanted, total):
+    """The rate reaches its peak and goes down to nearly nothing, however short the run is."""
+    schedule = schedules.by_name("warmup_cosine", 40.0, wanted, total)
+    rates = np.asarray(schedule(np.arange(total)))
+    warmup = min(wanted, total // 4)
+    expected = schedules.warmup_cosine(40.0, warmup, total)(np.arange(total))
+    np.testing.assert_array_equal(rates, expected)
+    assert rates.max() == pytest.approx(40.0)
+    assert rates.argmax() <= total // 4
+    assert (np.diff(rates[warmup:]) <= 0).all()
+    if total > 20:
+        assert rates[-1] < 0.4
+
+
+@pytest.mark.parametrize(("wanted", "total"), [(0, 1), (0, 7), (1000, 4000), (1000, 196_000)])
+def test_a_warm_up_that_fits_is_left_as_it_is(wanted, total):
+    schedule = schedules.by_name("warmup_cosine", 40.0, wanted, total)
+    steps = np.unique(np.linspace(0, total - 1, 99).astype(int))
+    expected = [schedules.warmup_cosine(40.0, wanted, total)(step) for step in steps]
+    np.testing.assert_array_equal([schedule(step) for step in steps], expected)
+
+
+def test_the_share_is_a_setting():
+    assert schedules.fitting_warmup(150, 280, 0.25) == 70
+    assert schedules.fitting_warmup(150, 280, 1.0) == 150
+    assert schedules.fitting_warmup(1000, 280, 1.0) == 280
+    assert schedules.fitting_warmup(150, 280, 0.0) == 0
+    with pytest.raises(UserError, match=r"warmup_share is 1.5; it must be in \[0, 1\]"):
+        schedules.by_name("warmup_cosine", 1.0, 1, 10, 1.5)
+
+
 def test_mistakes():
     with pytest.raises(UserError, match="did you mean 'constant'"):
         schedules.by_name("constnat", 1.0, 0, 10)

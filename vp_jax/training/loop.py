@@ -16,6 +16,7 @@ from vp_jax.training import step as step_lib
 from vp_jax.training.advance import Advance, Log, Pace, make_advance, rows
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import Metrics
+from vp_jax.training.parts import cut_warmup, longer_warmup
 from vp_jax.training.sharding import put
 from vp_jax.training.start import Outcome, Progress, Start
 
@@ -31,9 +32,11 @@ class Loop(Start):
           Interrupted: by a signal; the state has been saved.
         """
         metrics = self._open_metrics()
+        total = self.experiment.total_steps
         if not self.is_fresh:
-            total = self.experiment.total_steps
             distributed.say(f"going on from step {self.step} of {total}")
+        if total and (notice := cut_warmup(self.config, total)):
+            distributed.say(notice)
         try:
             if self.is_fresh:
                 self._begin()
@@ -232,9 +235,8 @@ class Loop(Start):
             raise UserError(
                 f"the loss is not finite at step {failed}; checkpoints up to the one before it are "
                 f"kept in {self.workdir}. Lower --config.optimizer.learning_rate "
-                f"({self.config.optimizer.learning_rate}) or lengthen "
-                f"--config.schedule.warmup_steps ({self.config.schedule.warmup_steps}) in another "
-                "--workdir"
+                f"({self.config.optimizer.learning_rate}) or "
+                f"{longer_warmup(self.config, self.experiment.total_steps)} in another --workdir"
             )
 
 

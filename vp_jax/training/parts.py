@@ -24,14 +24,46 @@ def learning_rates(config: ConfigDict) -> dict[str, float]:
     }
 
 
+def make_schedule(config: ConfigDict, peak: Any, total_steps: int) -> optax.Schedule:
+    """The schedule of `config.schedule` with a peak, which may be a traced number."""
+    settings = config.schedule
+    return schedules.by_name(
+        settings.name, peak, settings.warmup_steps, total_steps, settings.warmup_share
+    )
+
+
 def make_schedules(config: ConfigDict, total_steps: int) -> dict[str, optax.Schedule]:
     """The schedule of `config.schedule` for every part that trains, each with its own peak."""
     return {
-        part: schedules.by_name(
-            config.schedule.name, peak, config.schedule.warmup_steps, total_steps
-        )
+        part: make_schedule(config, peak, total_steps)
         for part, peak in learning_rates(config).items()
     }
+
+
+def cut_warmup(config: ConfigDict, total_steps: int) -> str | None:
+    """What to say of a warm-up that is too long for a run of so many steps; else None."""
+    wanted, share = config.schedule.warmup_steps, config.schedule.warmup_share
+    found = schedules.fitting_warmup(wanted, total_steps, share)
+    if config.schedule.name != "warmup_cosine" or found == wanted:
+        return None
+    return (
+        f"the warm-up is {found:,} steps instead of {wanted:,}, since the run has only "
+        f"{total_steps:,}: --config.schedule.warmup_share={share} is the most of them"
+    )
+
+
+def longer_warmup(config: ConfigDict, total_steps: int) -> str:
+    """What to do for a longer warm-up, as the end of a sentence."""
+    settings = config.schedule
+    if settings.name != "warmup_cosine":
+        return "warm up with --config.schedule.name=warmup_cosine"
+    if cut_warmup(config, total_steps):
+        found = schedules.fitting_warmup(settings.warmup_steps, total_steps, settings.warmup_share)
+        return (
+            f"lengthen the warm-up of {found} steps with more --config.epochs ({config.epochs}) or "
+            f"a larger --config.schedule.warmup_share ({settings.warmup_share})"
+        )
+    return f"lengthen --config.schedule.warmup_steps ({settings.warmup_steps})"
 
 
 def make_optimizer(

@@ -12,13 +12,12 @@ import optax
 
 from vp_jax.data.augment import Augment
 from vp_jax.prompts.canvas import Canvas, canvas, canvas_apply
-from vp_jax.training import schedules
 from vp_jax.training import step as step_lib
 from vp_jax.training.checks import make_augment, make_prompt
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.training.fsdp import gather_on_use
 from vp_jax.training.members import differ_in_place
-from vp_jax.training.parts import learning_rates, make_optimizer
+from vp_jax.training.parts import learning_rates, make_optimizer, make_schedule
 from vp_jax.training.setup import Experiment
 from vp_jax.training.step import Batch, State, StepMetrics, Sums, TrainStep
 
@@ -117,12 +116,7 @@ class Stack:
         def of_member(
             state: State, traits: Traits, batch: Batch, frozen: Parts
         ) -> tuple[State, StepMetrics]:
-            schedule = schedules.by_name(
-                config.schedule.name,
-                traits.rate,
-                config.schedule.warmup_steps,
-                experiment.total_steps,
-            )
+            schedule = make_schedule(config, traits.rate, experiment.total_steps)
             train_step = step_lib.make_train_step(
                 self.forward(traits.mask, augment),
                 make_optimizer(config, {"prompt": schedule}),

@@ -20,6 +20,7 @@ from vp_jax.training.evaluation import Evaluation
 from vp_jax.training.forward import Parts
 from vp_jax.training.loop import Loop, shown_in_bar
 from vp_jax.training.metrics import Metrics
+from vp_jax.training.parts import longer_warmup
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import put
 from vp_jax.training.stacked import Stack, Traits, pick
@@ -306,9 +307,8 @@ class StackedLoop(Loop):
         if (failed >= 0).all():
             raise UserError(
                 "the loss of every member is not finite, the first one's from step "
-                f"{failed.min()} on. Lower their optimizer.learning_rate, or lengthen "
-                f"--config.schedule.warmup_steps ({self.config.schedule.warmup_steps}), in another "
-                "--workdir"
+                f"{failed.min()} on. Lower their optimizer.learning_rate, or "
+                f"{longer_warmup(self.config, self.experiment.total_steps)}, in another --workdir"
             )
 
 
