@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import pathlib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from vp_jax import user_cache
@@ -16,6 +17,7 @@ from vp_jax.compilation_cache import keep_compiled_programs
 from vp_jax.errors import UserError, unknown
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.interrupts import INTERRUPTS, Interrupted
+from vp_jax.overrides import OPEN, put, split_off
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -135,7 +137,8 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
 
     The flag `config` must have been defined by `ml_collections.config_flags`.
 
-    `--config.tune=prompt,head` is as good as `--config.tune="('prompt', 'head')"`.
+    Lists may be typed plainly, `--config.tune=prompt,head`, and arguments of the optimiser under
+    any name: see `overrides`.
 
     Returns:
       The config and the file's name without its ending.
@@ -146,14 +149,27 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
     files += [b for a, b in zip(argv, argv[1:], strict=False) if a in ("--config", "-config")]
     if files:
         check_overrides(load_config(files[-1]), argv)
-    parse_flags(argv, settings_help())
+    rest, overrides = split_off(argv)
+    with _as_sys_argv(rest):
+        parse_flags(rest, settings_help())
     if not files:
         raise UserError(
             "no config given: add --config=configs/quickstart.py or another of configs/"
         )
     config = flags.FLAGS.config
-    config.tune = tuple(part for text in config.tune for part in str(text).split(",") if part)
+    put(config, overrides)
+    config.tune = tuple(map(str, config.tune))
     return config, pathlib.Path(files[-1]).stem
+
+
+@contextlib.contextmanager
+def _as_sys_argv(argv: Sequence[str]) -> Iterator[None]:
+    """Lets `config_flags`, which looks there for overrides, see these arguments."""
+    before, sys.argv = sys.argv, list(argv)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
@@ -201,7 +217,7 @@ def check_overrides(config: ConfigDict, argv: Sequence[str]) -> None:
     valid = setting_names(config)
     for argument in argv[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
-        if match and match.group(1) not in valid:
+        if match and match.group(1) not in valid and not match.group(1).startswith(f"{OPEN}."):
             raise unknown("setting", match.group(1), valid)
 
 

@@ -6,6 +6,8 @@ they must; `--config.NAME=VALUE` overrides any setting.
 
 from __future__ import annotations
 
+import ast
+
 from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference, placeholder
 
@@ -88,6 +90,7 @@ def default() -> ConfigDict:
     config.schedule = ConfigDict()
     config.schedule.name = "warmup_cosine"  # or constant
     config.schedule.warmup_steps = 1000
+    config.schedule.warmup_share = 0.25  # of the steps of a short run that are warm-up at most
 
     config.eval_every_epochs = 1
     config.select_on = "val"  # "test" is the paper's way: the best epoch on the test data
@@ -96,6 +99,24 @@ def default() -> ConfigDict:
     config.checkpoint_every_steps = 0  # besides every evaluation; 0: only then
     config.call_seconds = 1.0  # of training in one go; progress and SIGTERM wait for its end
     return config
+
+
+def literal(text: str) -> object:
+    """The value that somebody means who types a text: a Python literal, or else the text itself.
+
+    >>> [literal(text) for text in ("-1e-3", "true", "None", "(0.9, 0.99)", "bfloat16")]
+    [-0.001, True, None, (0.9, 0.99), 'bfloat16']
+    """
+    text = text.strip()
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for read in (ast.literal_eval, float):  # float also reads inf and nan
+        try:
+            return read(text)
+        except (SyntaxError, ValueError):
+            pass
+    return text
 
 
 def any_type(value: object) -> FieldReference:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import numbers
@@ -13,6 +12,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import heads
 from vp_jax.backbones import Backbone
+from vp_jax.config import literal
 from vp_jax.errors import UserError, unknown
 from vp_jax.training import optimizers
 from vp_jax.training.checks import check
@@ -67,15 +67,8 @@ def parse_vary(text: str) -> dict[str, list[Any]]:
             )
         if name in values:
             raise UserError(f"--vary names {name} twice; list all of its values once")
-        values[name] = [_value(value) for value in texts]
+        values[name] = [literal(value) for value in texts]
     return values
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
 
 
 def label(member: Member) -> str:

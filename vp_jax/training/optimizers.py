@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import Any
 
 import optax
@@ -28,6 +29,29 @@ def _optimizers() -> dict[str, Any]:
         if "learning_rate" in inspect.signature(function).parameters:
             found[name] = function
     return found
+
+
+def _check(
+    name: str, arguments: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    """Refuses arguments that the optimiser does not have, and values of another kind."""
+    valid = [key for key in parameters if key != "learning_rate"]
+    for key, value in arguments.items():
+        if key == "learning_rate":
+            raise UserError(
+                "the learning rate is no setting of the optimizer: give "
+                "--config.optimizer.learning_rate"
+            )
+        if key not in valid:
+            raise unknown(f"setting of the optimizer {name}", key, valid)
+        default = parameters[key].default
+        wanted = "True or False" if isinstance(default, bool) else "a number"
+        is_right = isinstance(value, bool) == isinstance(default, bool)
+        if isinstance(default, int | float) and not (is_right and isinstance(value, Number)):
+            raise UserError(
+                f"the setting {key} of the optimizer {name} is {value!r}; it must be {wanted}: "
+                f"correct --config.optimizer.settings.{key}"
+            )
 
 
 def by_name(
@@ -59,9 +83,7 @@ def by_name(
     function = optimizers[name]
     parameters = inspect.signature(function).parameters
     arguments = dict(settings or {})
-    for key in arguments:
-        if key not in parameters:
-            raise unknown(f"setting of the optimizer {name}", key, parameters)
+    _check(name, arguments, parameters)
     if name == "sgd":
         arguments.setdefault("momentum", momentum or None)
     before = optax.identity()
