@@ -14,6 +14,7 @@ import pytest
 from broken_files import chunk, encoded
 from fake_tfds import png
 from PIL import Image
+from tiff_files import tiff
 
 from vp_jax.data import decode
 from vp_jax.data.decode import CorruptImage, decode_image
@@ -112,7 +113,7 @@ def test_16_bit_grey_keeps_the_upper_8_bits(kind):
 
 def test_16_bit_grey_of_either_byte_order():
     for order in "<>":
-        np.testing.assert_array_equal(decode_image(tiff(GREY16, order))[..., 0], UPPER)
+        np.testing.assert_array_equal(decode_image(tiff(GREY16, order=order))[..., 0], UPPER)
 
 
 def test_16_bit_rgb():
@@ -124,37 +125,7 @@ def test_16_bit_rgb():
     file += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     np.testing.assert_array_equal(decode_image(file), expected)
     for order in "<>":
-        np.testing.assert_array_equal(decode_image(tiff(deep, order)), expected)
-
-
-def tiff(image: np.ndarray, order: str) -> bytes:
-    """A TIFF file of whole numbers of 16 bits in either byte order, written out by hand."""
-    height, width, *channels = image.shape
-    samples = channels[0] if channels else 1
-    pixels = image.astype(f"{order}u2").tobytes()
-    entries = [
-        (256, 3, width),
-        (257, 3, height),
-        (258, 3, 16),
-        (259, 3, 1),
-        (262, 3, 2 if channels else 1),
-        (273, 4, 8),
-        (277, 3, samples),
-        (278, 3, height),
-        (279, 4, len(pixels)),
-    ]
-    directory = 8 + len(pixels)
-    bits = directory + 2 + 12 * len(entries) + 4
-    content = struct.pack(f"{order}H", len(entries))
-    for tag, kind, value in entries:
-        count = samples if tag == 258 else 1
-        value = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", value).ljust(4, b"\0")
-        if count > 2:  # Too long for the entry.
-            value = struct.pack(f"{order}I", bits)
-        content += struct.pack(f"{order}HHI", tag, kind, count) + value
-    content += struct.pack(f"{order}I", 0) + struct.pack(f"{order}3H", 16, 16, 16)
-    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", directory)
-    return start + pixels + content
+        np.testing.assert_array_equal(decode_image(tiff(deep, order=order)), expected)
 
 
 def test_whole_numbers_of_32_bits_that_fit_16():

@@ -368,6 +368,18 @@ def test_missing_feature(data_dir):
         source.read(dataclasses.replace(FAKE, image_key="img"), data_dir)
 
 
+def test_images_of_floating_point_numbers(tmp_path, data_dir):
+    """tfds stores their bytes as if they were colours and transparency."""
+    shutil.copytree(data_dir, tmp_path / "data")
+    (file,) = (tmp_path / "data").rglob("features.json")
+    features = json.loads(file.read_text())
+    image = features["featuresDict"]["features"]["image"]["image"]
+    image["dtype"], image["shape"]["dimensions"] = "float32", ["-1", "-1", "1"]
+    file.write_text(json.dumps(features))
+    with pytest.raises(UserError, match=r"'image' .* floating-point numbers, .* as uint8"):
+        source.read(FAKE, tmp_path / "data")
+
+
 def test_wrong_features(data_dir):
     with pytest.raises(UserError, match=r"'label' .* is not an image"):
         source.read(dataclasses.replace(FAKE, image_key="label"), data_dir)

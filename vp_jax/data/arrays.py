@@ -11,13 +11,15 @@ import numpy as np
 from absl import logging
 
 from vp_jax import distributed
-from vp_jax.data import cache, pipelines, tasks
+from vp_jax.data import brightness, cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
+from vp_jax.data.corrupt import WiderRange
 from vp_jax.data.decoding import (
     Decoder,
     Index,
     MixedSizes,
     decode_all,
+    look,
     native_shape,
     read_index,
 )
@@ -115,6 +117,9 @@ def load_task(
     )
     if index.corrupt:
         _report_corrupt(task, index.corrupt, skip_corrupt)
+    dull = brightness.warning(task.name, index.levels, int(index.good.sum()))
+    if dull is not None:
+        logging.warning("%s", dull)
 
     good = _rows(source, index)
     for name, examples in source.splits.items():
@@ -211,8 +216,8 @@ def _decode(decoder: Decoder, progress: bool) -> tuple[np.ndarray, Index]:
     images = np.zeros(decoder.shape, np.uint8)
     try:
         return images, decode_all(decoder, images, progress)
-    except MixedSizes:
-        return _decode(decoder._replace(native=None), progress)
+    except (MixedSizes, WiderRange) as e:
+        return _decode(decoder.corrected(e), progress)
 
 
 def _build(place: pathlib.Path, fingerprint: str, decoder: Decoder, progress: bool) -> Index:
@@ -223,8 +228,8 @@ def _build(place: pathlib.Path, fingerprint: str, decoder: Decoder, progress: bo
             decoder.shape,
             lambda images, release: decode_all(decoder, images, progress, release),
         )
-    except MixedSizes:
-        return _build(place, fingerprint, decoder._replace(native=None), progress)
+    except (MixedSizes, WiderRange) as e:
+        return _build(place, fingerprint, decoder.corrected(e), progress)
 
 
 def _stream(
@@ -242,6 +247,7 @@ def _stream(
     declared = {examples.shape for examples in decoder.splits} == {decoder.native}
     if not declared:  # Only the first image has been looked at; others may have other sizes.
         decoder = decoder._replace(native=None)
+    decoder, levels = look(decoder)
     known = all(examples.labels is not None for examples in decoder.splits)
     if folder is None or (known and not check):
         index = read_index(decoder, check, progress)
@@ -251,7 +257,7 @@ def _stream(
         index = cache.find(place, source.fingerprint) or cache.build(
             place, source.fingerprint, None, lambda *_: read_index(decoder, check, progress)
         )
-    return DecodedImages(decoder, decoder.shape), index
+    return DecodedImages(decoder, decoder.shape), index._replace(levels=index.levels or levels)
 
 
 def _rows(source: Source, index: Index) -> dict[str, np.ndarray]:

@@ -22,11 +22,12 @@ from typing import IO, Any
 import numpy as np
 
 from vp_jax import user_cache
+from vp_jax.data.brightness import Levels
 from vp_jax.data.decoding import Decoder, Index
 from vp_jax.data.images import MappedImages, release
 from vp_jax.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when decoding or the layout of an entry changes."""
 
 ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
@@ -66,7 +67,13 @@ def find(place: pathlib.Path, fingerprint: str) -> Index | None:
         if (about["format"], about["fingerprint"]) != (FORMAT, fingerprint):
             return None
         with np.load(place / INDEX, allow_pickle=False) as file:
-            index = Index(file["labels"], file["groups"], file["good"], tuple(about["corrupt"]))
+            index = Index(
+                file["labels"],
+                file["groups"],
+                file["good"],
+                tuple(about["corrupt"]),
+                None if about["levels"] is None else Levels(*about["levels"]),
+            )
         if about["images"] is not None:
             images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
             if list(images.shape) != about["images"] or images.dtype != np.uint8:
@@ -117,6 +124,7 @@ def build(
                 "fingerprint": fingerprint,
                 "images": None if shape is None else list(shape),
                 "corrupt": list(index.corrupt),
+                "levels": index.levels,
             }
             (staging / ABOUT).write_text(json.dumps(about))
             (staging / LOCK).unlink()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vp_jax.data import file_kinds
-from vp_jax.errors import UserError
+from vp_jax.data import file_kinds, grey_levels
+from vp_jax.data.corrupt import CorruptImage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,17 +27,15 @@ MAX_PIXELS = 2 * 89_478_485
 """Larger images are refused; it is the limit beyond which Pillow takes a file for an attack."""
 
 
-class CorruptImage(UserError):
-    """A file that cannot be decoded; the message is the reason, on one line."""
-
-
-def decode_image(encoded: bytes, *, upright: bool = False) -> np.ndarray:
+def decode_image(encoded: bytes, *, upright: bool = False, white: int | None = None) -> np.ndarray:
     """Decodes an image file, known by its content and not its name.
 
     Of an animation or a file of several pages it is the first. Pixels are taken as they are stored:
     transparency is dropped, as in the preprocessing CLIP was published with, and CMYK is converted
-    without a colour profile (in JPEG files it is taken to be inverted, as Adobe writes it). Of 16
-    bits a channel the upper 8 are kept; floating-point images in [0, 1] are scaled to 0 .. 255.
+    without a colour profile (in JPEG files it is taken to be inverted, as Adobe writes it). Of more
+    than 8 bits a channel the upper 8 are kept, counted from those that the file declares;
+    floating-point images in [0, 1] are scaled to 0 .. 255. Whole numbers of 32 bits, which declare
+    nothing, are taken for 8 bits if none is above 255, else for 16.
     JPEG is decoded in full, never at a reduced size. A JPEG with damage that the decoder passes
     over gives what any viewer shows of it.
 
@@ -47,13 +45,16 @@ def decode_image(encoded: bytes, *, upright: bool = False) -> np.ndarray:
       encoded: the file's bytes.
       upright: turn and mirror the image as its EXIF orientation says. (Of TIFF files Pillow always
         obeys it.)
+      white: which of `grey_levels.WHITES` is white in whole numbers of 32 bits, where other images
+        have settled it.
 
     Returns:
       uint8 `[h, w, 3]`.
 
     Raises:
       CorruptImage: the file is empty, damaged, cut short, of another kind, of more than
-        `MAX_PIXELS` pixels, or its numbers have no agreed brightness.
+        `MAX_PIXELS` pixels, or its numbers have no agreed brightness; a `WiderRange` if they are
+        beyond `white`.
     """
     from PIL import Image
 
@@ -76,10 +77,11 @@ def decode_image(encoded: bytes, *, upright: bool = False) -> np.ndarray:
         if kind == "PNG":
             _check_png(encoded)
         try:
+            numbers = grey_levels.declared(image)
             image.load()
             if upright:
                 image = _upright(image)
-            pixels = _rgb(image)
+            pixels = _rgb(image, numbers, white)
         except (CorruptImage, MemoryError):
             raise
         except Exception as e:  # Decoders raise a dozen types for damaged files.
@@ -156,10 +158,10 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def _rgb(image: Image.Image, numbers: grey_levels.Numbers | None, white: int | None) -> np.ndarray:
     """The pixels of a loaded image, uint8 `[h, w, 3]`."""
-    if image.mode.startswith(("I", "F")):  # Pillow's own conversion clips these at 255.
-        grey = _grey_8_bits(np.asarray(image), image.mode)
+    if numbers is not None:  # Pillow's own conversion clips these at 255.
+        grey = grey_levels.to_8_bits(image, numbers, white)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "RGB":
         return np.array(image)
@@ -170,19 +172,3 @@ def _rgb(image: Image.Image) -> np.ndarray:
         raise CorruptImage(
             f"its colours are {image.mode}, which cannot be converted to RGB: save it as RGB"
         ) from e
-
-
-def _grey_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    if not values.size:
-        return values.astype(np.uint8)
-    low, high = values.min(), values.max()
-    most = 1.0 if mode == "F" else 65535
-    if not (low >= 0 and high <= most):  # Also for NaN.
-        kind = "floating-point numbers" if mode == "F" else "whole numbers"
-        raise CorruptImage(
-            f"its pixels are {kind} from {low:g} to {high:g}, not 0 to {most:g}: nothing says what "
-            "is black and what is white, so save it with 8 or 16 bits"
-        )
-    if mode == "F":
-        return np.rint(values * 255).astype(np.uint8)
-    return (values.astype(np.int64) >> 8).astype(np.uint8)

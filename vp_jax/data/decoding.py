@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vp_jax.data.brightness import Levels, Span
+from vp_jax.data.corrupt import WiderRange
 from vp_jax.data.decode import decode_image
 from vp_jax.data.examples import Examples
+from vp_jax.data.grey_levels import WHITES
 from vp_jax.data.host_preprocess import preprocess_one
 from vp_jax.data.images import RELEASE_BYTES
 from vp_jax.data.resize_rule import ResizeRule
@@ -20,6 +23,9 @@ from vp_jax.progress_bar import progress_bar
 
 CHUNK = 32
 """Images that a thread takes at a time."""
+
+LOOKED_AT = 64
+"""Images that are looked at beforehand where none is decoded before it is asked for."""
 
 Shape = tuple[int, int, int]
 
@@ -32,12 +38,14 @@ class Index(NamedTuple):
       groups: int64 `[N]`.
       good: bool `[N]`, whether the image can be decoded, as far as it has been tried.
       corrupt: what cannot be decoded, a line each, in order.
+      levels: between which the images lie; None if none was decoded.
     """
 
     labels: np.ndarray
     groups: np.ndarray
     good: np.ndarray
     corrupt: tuple[str, ...]
+    levels: Levels | None = None
 
 
 class Decoder(NamedTuple):
@@ -48,12 +56,14 @@ class Decoder(NamedTuple):
       rule: how images become `[S, S, 3]`.
       upright: whether photographs are turned as their EXIF orientation says.
       native: the size that all images have and keep; None where they are resized.
+      white: what is white in whole numbers of 32 bits, one of `WHITES`; None until it is known.
     """
 
     splits: tuple[Examples, ...]
     rule: ResizeRule
     upright: bool
     native: Shape | None
+    white: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -81,6 +91,20 @@ class Decoder(NamedTuple):
             raise MixedSizes
         return image
 
+    def decoded(self, image: bytes | np.ndarray) -> np.ndarray:
+        """The image of an example in its own size, uint8 `[h, w, 3]`.
+
+        Raises:
+          CorruptImage: it cannot be decoded.
+        """
+        return decoded(image, self.upright, self.white or WHITES[0])
+
+    def corrected(self, error: MixedSizes | WiderRange) -> Decoder:
+        """The decoder for images that are other than was taken for granted."""
+        if isinstance(error, MixedSizes):
+            return self._replace(native=None)
+        return self._replace(white=WHITES[-1])
+
     def __call__(self, row: int) -> np.ndarray:
         """One image, uint8 `[h, w, 3]`.
 
@@ -90,7 +114,7 @@ class Decoder(NamedTuple):
         examples, index = self.locate(row)
         example = examples[index]
         try:
-            return self.fit(decoded(example.image, self.upright))
+            return self.fit(self.decoded(example.image))
         except Exception as e:
             line = describe(examples.split, index, example.key, e)
             raise UserError(
@@ -103,9 +127,37 @@ class MixedSizes(Exception):
     """Images that were taken to have one size have several."""
 
 
-def decoded(image: bytes | np.ndarray, upright: bool) -> np.ndarray:
+def decoded(image: bytes | np.ndarray, upright: bool, white: int | None = None) -> np.ndarray:
     """The image of an example, uint8 `[h, w, 3]`."""
-    return image if isinstance(image, np.ndarray) else decode_image(image, upright=upright)
+    if isinstance(image, np.ndarray):
+        return image
+    return decode_image(image, upright=upright, white=white)
+
+
+def look(decoder: Decoder) -> tuple[Decoder, Levels | None]:
+    """Decodes a few images from all over a dataset, for what holds of all of them.
+
+    Returns:
+      The decoder with what is white in whole numbers of 32 bits, and the levels of the images that
+      were looked at; no more of them than it takes to see that they use the range.
+    """
+    span, count = Span(), 0
+    total = decoder.shape[0]
+    for row in np.unique(np.linspace(0, total - 1, min(total, LOOKED_AT)).astype(np.int64)):
+        examples, index = decoder.locate(int(row))
+        try:
+            image = examples[index].image
+            try:
+                span.add(decoder.decoded(image))
+            except WiderRange as e:
+                decoder = decoder.corrected(e)
+                span.add(decoder.decoded(image))
+        except Exception:  # It is reported when its turn comes.
+            continue
+        count += 1
+        if span.is_wide:
+            break
+    return decoder._replace(white=decoder.white or WHITES[0]), span.levels(count)
 
 
 def native_shape(splits: Sequence[Examples], rule: ResizeRule, upright: bool) -> Shape | None:
@@ -143,18 +195,24 @@ def decode_all(
 
     Raises:
       MixedSizes: images were to keep their size and have several.
+      WiderRange: it was not known what is white, and the least it may be is too little.
       UserError: the dataset itself is damaged.
     """
+    span = Span()
 
     def one(row: int) -> tuple[int, int, str | None]:
         examples, index = decoder.locate(row)
         example = None
         try:
             example = examples[index]
-            images[row] = decoder.fit(decoded(example.image, decoder.upright))
+            image = decoder.decoded(example.image)
+            images[row] = decoder.fit(image)
+            span.add(image)
         except (MixedSizes, MemoryError):
             raise
         except Exception as e:  # Decoders raise a dozen types for damaged files.
+            if isinstance(e, WiderRange) and decoder.white is None:
+                raise
             if example is None and (examples.labels is None or not isinstance(e, UserError)):
                 raise
             key = None if example is None else example.key
@@ -162,7 +220,8 @@ def decode_all(
             return int(label), 0, describe(examples.split, index, key, e)
         return example.label, example.group, None
 
-    return _pass(decoder, one, "decoding", progress, release)
+    index = _pass(decoder, one, "decoding", progress, release)
+    return index._replace(levels=span.levels(int(index.good.sum())))
 
 
 def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:

@@ -59,10 +59,24 @@ def describe(content: bytes) -> str:
         return "this is " + (
             "a damaged WebP file" if start[8:12] == b"WEBP" else "a sound or video, not an image"
         )
+    bits = _jpeg_bits(content)
+    if bits is not None and bits != 8:
+        return f"this is a JPEG file of {bits} bits, {_CONVERT}"
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return f"this is {kind}"
     return _text(start) or f"this is no image of a known kind: it begins with {start[:8].hex(' ')}"
+
+
+def _jpeg_bits(content: bytes) -> int | None:
+    """How many bits a JPEG file has for a channel; None if it is none or does not say."""
+    at = 2 if content.startswith(b"\xff\xd8\xff") else len(content)
+    while at + 4 < len(content) and content[at] == 0xFF:
+        kind = content[at + 1]
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # The start of a frame.
+            return content[at + 4]
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return None
 
 
 def _box_end(start: bytes) -> int:

@@ -137,6 +137,11 @@ def _check_features(task: Task, folder: pathlib.Path, features: Mapping[str, Any
             f"the feature {task.image_key!r} of {task.name!r} in {folder} is not an image: "
             f"{features[task.image_key]}"
         )
+    if np.issubdtype(features[task.image_key].np_dtype, np.floating):  # Stored as if it were RGBA.
+        raise UserError(
+            f"the feature {task.image_key!r} of {task.name!r} in {folder} is an image of "
+            "floating-point numbers, of which nothing says what is white: prepare it as uint8"
+        )
     for key in keys[1:]:
         feature = features[key]
         if key == task.label_key and task.label_of is not None:
