@@ -16,7 +16,8 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=setuptools.find_packages(include=["vp_jax", "vp_jax.*"]),
+    packages=[*setuptools.find_packages(include=["vp_jax", "vp_jax.*"]), "vp_jax.configs"],
+    package_dir={"vp_jax.configs": "configs"},  # at the top of the tree, where people look
     package_data={
         "vp_jax": ["py.typed"],
         "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"],
@@ -56,6 +57,7 @@ setuptools.setup(
             "pytest>=8.0",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
+            "setuptools>=77",  # a test builds what is installed, as pip does
             "tensorflow-cpu>=2.20",  # tfds's own test of builders needs it, nothing else does
         ],
         "parity": ["open_clip_torch>=3.0", "timm>=1.0", "torch>=2.6", "transformers>=4.57"],

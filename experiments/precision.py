@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from vp_jax import cli
 from vp_jax.report import table
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE too")
+    cli.define_config_flag()
     flags.DEFINE_string("workdir", None, "folder of the runs (default: runs/precision_CONFIG)")
     flags.DEFINE_list("seeds", ["0"], "seeds, each trained in every dtype")
     cli.run(main)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import inspect
-import pathlib
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from vp_jax import user_cache
+from vp_jax import config_files, user_cache
 from vp_jax.compilation_cache import keep_compiled_programs
+from vp_jax.config_files import load as load_config
 from vp_jax.errors import UserError, unknown
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.interrupts import INTERRUPTS, Interrupted
@@ -105,37 +104,25 @@ def join_processes() -> None:
     distributed.initialize(given.coordinator, given.processes, given.process_id)
 
 
-def load_config(path: str) -> ConfigDict:
-    """The config that a file's `get_config()` returns.
+def define_config_flag() -> None:
+    """The flag `--config`, for `parse_config`."""
+    from absl import flags
+    from ml_collections import config_flags
 
-    Raises:
-      UserError: no such file, or it fails, or it has no `get_config`.
-    """
-    file = pathlib.Path(path)
-    if not file.is_file():
-        folders = {file, file.parent, pathlib.Path("configs")} - {pathlib.Path()}
-        valid = {str(found) for folder in folders for found in folder.glob("*.py")}
-        raise unknown("config file", path, valid)
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None:
-        raise UserError(f"the config {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        config = module.get_config()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"the config {path} cannot be used: {type(error).__name__}: {error}"
-        ) from error
-    return config.lock()
+    class Parser(flags.ArgumentParser):
+        def parse(self, argument: str) -> ConfigDict:
+            return load_config(argument)
+
+    flags.disclaim_key_flags()
+    about = "a config's name or its file; --config.NAME=VALUE overrides"
+    config_flags.DEFINE_config_file("config", None, about)
+    flags.FLAGS["config"].parser = Parser()
 
 
 def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
     """Reads `--config=FILE` and its `--config.NAME=VALUE` overrides from the absl flags.
 
-    The flag `config` must have been defined by `ml_collections.config_flags`.
+    The flag must have been defined by `define_config_flag`.
 
     Lists may be typed plainly, `--config.tune=prompt,head`, and arguments of the optimiser under
     any name: see `overrides`.
@@ -151,15 +138,16 @@ def parse_config(argv: Sequence[str]) -> tuple[ConfigDict, str]:
         check_overrides(load_config(files[-1]), argv)
     rest, overrides = split_off(argv)
     with _as_sys_argv(rest):
-        parse_flags(rest, settings_help())
+        parse_flags(rest, f"{config_files.help_text()}\n\n{settings_help()}")
     if not files:
         raise UserError(
-            "no config given: add --config=configs/quickstart.py or another of configs/"
+            f"no config given: add --config=NAME, of {', '.join(config_files.names())}, or "
+            "--config=FILE"
         )
     config = flags.FLAGS.config
     put(config, overrides)
     config.tune = tuple(map(str, config.tune))
-    return config, pathlib.Path(files[-1]).stem
+    return config, config_files.find(files[-1]).stem
 
 
 @contextlib.contextmanager

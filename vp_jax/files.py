@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Paths as users give them, and files that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ import os
 import pathlib
 from collections.abc import Callable
 from typing import BinaryIO
+
+from vp_jax.errors import UserError
+
+
+def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
+    """A path that a user gave, with `~` and `~NAME` at its start replaced as a shell does it.
+
+    Raises:
+      UserError: it begins with `~`, and the user has no home folder.
+    """
+    path = pathlib.Path(path)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        if path.parts[0] != "~":  # No user of that name: a file may be called so.
+            return path
+        raise UserError(
+            f"{path} is below a home folder, and this user has none: set HOME, or give the whole "
+            "path"
+        ) from None
 
 
 def write(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:

@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from absl import flags
-from ml_collections import config_flags
 
 from vp_jax import cli
 
-config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE overrides")
+cli.define_config_flag()
 flags.DEFINE_string("workdir", None, "folder of this run (default: runs/ and the config's name)")
 cli.define_process_flags()
 

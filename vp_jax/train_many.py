@@ -19,12 +19,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from absl import flags
-from ml_collections import config_flags
 
 from vp_jax import cli
 from vp_jax.errors import UserError
 
-config_flags.DEFINE_config_file("config", None, "a file of configs/; --config.NAME=VALUE overrides")
+cli.define_config_flag()
 flags.DEFINE_string("vary", None, "what varies: NAME=VALUE,VALUE;NAME=VALUE,VALUE")
 flags.DEFINE_string(
     "workdir", None, "folder of the sweep (default: runs/, the config's name and _many)"

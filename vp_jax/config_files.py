@@ -1,0 +1,96 @@
+"""Config files: found by name or path from any folder, and loaded.
+
+The package's own lie in `configs/` at the top of its source tree and travel with it, as
+`vp_jax/configs` where it is installed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import pathlib
+from typing import TYPE_CHECKING
+
+from vp_jax import files
+from vp_jax.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+_ENDING = ".py"
+
+
+def folder() -> pathlib.Path:
+    """Where the configs of the package are, on this machine."""
+    package = pathlib.Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def names() -> list[str]:
+    """The configs of the package, by name."""
+    return sorted(file.stem for file in folder().glob(f"*{_ENDING}"))
+
+
+def find(text: str) -> pathlib.Path:
+    """The file that `--config=TEXT` means.
+
+    A file of that path, with or without its `.py`, comes first; else `quickstart`, `quickstart.py`
+    and `configs/quickstart.py` are the package's own, whatever the current folder is.
+
+    Raises:
+      UserError: there is none; the message has the valid names, and where they are.
+    """
+    path = files.expanded(text)
+    for candidate in (path, path.with_name(path.name + _ENDING) if path.name else path):
+        if candidate.is_file():
+            return candidate
+    in_configs, ending = path.parent == pathlib.Path("configs"), path.suffix == _ENDING
+    own = names()
+    name = path.name.removesuffix(_ENDING)
+    if name in own and (in_configs or path.parent == pathlib.Path()):
+        return folder() / f"{name}{_ENDING}"
+    as_paths = ending or len(path.parts) > 1
+    valid = {f"configs/{own_name}{_ENDING}" if as_paths else own_name for own_name in own}
+    neighbours = {path, path.parent} - {pathlib.Path()}
+    valid |= {str(file) for place in neighbours for file in place.glob(f"*{_ENDING}")}
+    raise UserError(
+        f"{unknown('config file', text, valid)}; those of vp_jax are in {folder()} and found by "
+        "name from anywhere, as in --config=quickstart"
+    )
+
+
+def load(text: str) -> ConfigDict:
+    """The config that a file's `get_config()` returns, locked.
+
+    Args:
+      text: a name or path, as `find` takes it.
+
+    Raises:
+      UserError: no such file, or it fails, or it has no `get_config`.
+    """
+    file = find(text)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None:
+        raise UserError(f"the config {text} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the config {text} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    return config.lock()
+
+
+def help_text() -> str:
+    """The configs of the package, a line each with what it is for, and where they are."""
+    lines = [f"configs, given as --config=NAME, or a file of your own; those in {folder()}:", ""]
+    for name in names():
+        source = (folder() / f"{name}{_ENDING}").read_text(encoding="utf-8")
+        about, *_ = (ast.get_docstring(ast.parse(source)) or "").splitlines() or [""]
+        lines.append(f"  {name:28} {about}".rstrip())
+    return "\n".join(lines)

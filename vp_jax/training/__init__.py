@@ -1,0 +1,1 @@
+"""Training: the compiled step, the loops around it, and what a run keeps in its folder."""
