@@ -14,13 +14,13 @@ from ml_collections import ConfigDict
 from vp_jax import data, distributed, prompts, report
 from vp_jax.backbones import Backbone
 from vp_jax.data import scores
-from vp_jax.data.preprocess import ResizeRule, preprocess
+from vp_jax.data.preprocess import preprocess
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import size
 from vp_jax.training.evaluation import Evaluation
 from vp_jax.training.finished import best_step, open_checkpoints
-from vp_jax.training.forward import Parts
+from vp_jax.training.forward import Parts, remaining_rule
 from vp_jax.training.fsdp import mesh_of, put_frozen
 from vp_jax.training.head import is_probe
 from vp_jax.training.loop import Loop
@@ -237,10 +237,9 @@ def draw_prompt(experiment: Experiment, params: Any, path: pathlib.Path) -> None
 def prompted_examples(
     experiment: Experiment, params: Any, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images as the backbone gets them without and with the prompt, both back in [0, 1] RGB."""
+    """Images of the task as the backbone gets them without and with the prompt, in [0, 1] RGB."""
     backbone, prompt = experiment.backbone, experiment.prompt
-    rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
-    before = preprocess(images, rule)
+    before = preprocess(images, remaining_rule(backbone, experiment.task.resized))
     key = jax.random.fold_in(experiment.key, 0)
     if experiment.config.prompt.space == "pixel":
         after = prompt.apply(params, before, rng=key)

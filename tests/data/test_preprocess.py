@@ -14,36 +14,19 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from pil_transform import METHODS, with_pil
 
 from vp_jax.data import host_preprocess
 from vp_jax.data import preprocess as pp
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
 
-PIL_METHODS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 RULES = [
     ResizeRule(224),
     ResizeRule(224, 256, "bilinear"),
     ResizeRule(32, method="bilinear"),
     ResizeRule(33, 40),
 ]
-
-
-def with_pil(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
-    """Does torchvision's `Resize(int)` and `CenterCrop`, written out on PIL."""
-    height, width = image.shape[:2]
-    short = rule.resize_size or rule.image_size
-    if height <= width:
-        height, width = short, int(short * width / height)
-    else:
-        height, width = int(short * height / width), short
-    resized, method = Image.fromarray(image), PIL_METHODS[rule.method]
-    if image.shape[0] > 2 * image.shape[1]:  # PIL 13 would begin with the rows, unlike PIL 12
-        resized = resized.resize((width, image.shape[0]), method)
-    resized = resized.resize((width, height), method)
-    top = round((height - rule.image_size) / 2.0)
-    left = round((width - rule.image_size) / 2.0)
-    return np.asarray(resized.crop((left, top, left + rule.image_size, top + rule.image_size)))
 
 
 def assert_equals_pil(image: np.ndarray, rule: ResizeRule, result: np.ndarray) -> None:
@@ -77,7 +60,7 @@ def test_synthetic_images(size, rule):
         assert_equals_pil(image, rule, pp.preprocess_one(image, rule))
 
 
-@pytest.mark.parametrize("method", PIL_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 2), (2, 1), (1, 700), (900, 3), (3000, 40), (2, 3), (31, 32), (65, 64)]
 )
@@ -114,7 +97,7 @@ def test_random_sizes_and_rules():
     for number in range(60):
         height, width = (int(2 ** rng.uniform(0, 9)) for _ in range(2))
         side = int(rng.integers(1, 80))
-        method = sorted(PIL_METHODS)[number % 2]
+        method = sorted(METHODS)[number % 2]
         rule = ResizeRule(side, side + int(rng.integers(0, 30)), method)
         image = (noise, edges)[number % 3 > 0](height, width)
         assert_equals_pil(image, rule, pp.preprocess_one(image, rule))

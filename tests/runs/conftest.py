@@ -1,6 +1,8 @@
-"""Lets the tests of this folder import `own_backbone`, whatever pytest's import mode."""
+"""Lets the tests of this folder import their helpers, and those of tests/data, whatever pytest's
+import mode."""
 
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+TESTS = pathlib.Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "runs"), str(TESTS / "data")]

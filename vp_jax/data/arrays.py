@@ -64,8 +64,9 @@ def load_task(
     """Reads a task.
 
     If all images of all splits have one size with no more pixels than the model's input, they keep
-    it (the resize is then part of the compiled step). Otherwise each is resized on the host. Which
-    pixels the model sees does not depend on the pipeline.
+    it (the resize is then part of the compiled step). Otherwise each is resized on the host.
+    `TaskData.resized` says which. The pixels that the model sees do not depend on it, nor on the
+    pipeline.
 
     Args:
       task: a task, or the name of a registered one.
@@ -129,7 +130,8 @@ def load_task(
     has_groups = bool(source.group_names) or bool(index.groups.any())
 
     groups = index.groups.astype(np.int32) if has_groups else None
-    everything = Split("", images, index.labels.astype(np.int32), groups)
+    resized = resize if index.resized else None
+    everything = Split("", images, index.labels.astype(np.int32), groups, resized)
 
     def seeded(seed: int) -> TaskData:
         rows = _split_by_seed(good, index.labels, val_fraction, shots, seed)
@@ -257,7 +259,8 @@ def _stream(
         index = cache.find(place, source.fingerprint) or cache.build(
             place, source.fingerprint, None, lambda *_: read_index(decoder, check, progress)
         )
-    return DecodedImages(decoder, decoder.shape), index._replace(levels=index.levels or levels)
+    images = DecodedImages(decoder, decoder.shape)
+    return images, index._replace(levels=index.levels or levels, resized=decoder.resizes)
 
 
 def _rows(source: Source, index: Index) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """Decoded images on local disk, so that a second start of a task decodes nothing.
 
 An entry is a folder: `images.npy` (uint8 `[N, h, w, 3]`), `index.npz` (labels, domains, which
-images are good) and, written last, `about.json`. It is made under another name and moved into place
+images are good) and, written last, `about.json`, which says among others whether the images were
+resized: their shape does not tell. It is made under another name and moved into place
 when it is whole. An entry whose dataset has changed is replaced.
 """
 
@@ -72,6 +73,7 @@ def find(place: pathlib.Path, fingerprint: str) -> Index | None:
                 file["groups"],
                 file["good"],
                 tuple(about["corrupt"]),
+                bool(about["resized"]),
                 None if about["levels"] is None else Levels(*about["levels"]),
             )
         if about["images"] is not None:
@@ -124,6 +126,7 @@ def build(
                 "fingerprint": fingerprint,
                 "images": None if shape is None else list(shape),
                 "corrupt": list(index.corrupt),
+                "resized": index.resized,
                 "levels": index.levels,
             }
             (staging / ABOUT).write_text(json.dumps(about))

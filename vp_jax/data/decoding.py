@@ -38,6 +38,7 @@ class Index(NamedTuple):
       groups: int64 `[N]`.
       good: bool `[N]`, whether the image can be decoded, as far as it has been tried.
       corrupt: what cannot be decoded, a line each, in order.
+      resized: whether the decoder resized the images, all of them, or none.
       levels: between which the images lie; None if none was decoded.
     """
 
@@ -45,6 +46,7 @@ class Index(NamedTuple):
     groups: np.ndarray
     good: np.ndarray
     corrupt: tuple[str, ...]
+    resized: bool
     levels: Levels | None = None
 
 
@@ -71,6 +73,11 @@ class Decoder(NamedTuple):
         side = self.rule.image_size
         return (sum(map(len, self.splits)), *(self.native or (side, side, 3)))
 
+    @property
+    def resizes(self) -> bool:
+        """Whether it resizes and crops the images, all of them."""
+        return self.native is None
+
     def locate(self, row: int) -> tuple[Examples, int]:
         """The split of an example and its index there."""
         for examples in self.splits:
@@ -85,7 +92,7 @@ class Decoder(NamedTuple):
         Raises:
           MixedSizes: images keep their size, and this one has another.
         """
-        if self.native is None:
+        if self.resizes:
             return preprocess_one(image, self.rule)
         if image.shape != self.native:
             raise MixedSizes
@@ -243,7 +250,8 @@ def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
         groups = [
             np.zeros(len(x), np.int64) if x.groups is None else x.groups for x in decoder.splits
         ]
-        return Index(labels, np.concatenate(groups), np.ones(len(labels), bool), ())
+        good = np.ones(len(labels), bool)
+        return Index(labels, np.concatenate(groups), good, (), decoder.resizes)
 
     def one(row: int) -> tuple[int, int, str | None]:
         examples, index = decoder.locate(row)
@@ -292,7 +300,8 @@ def _pass(
                     release()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return Index(labels, groups, good, tuple(failures[row] for row in sorted(failures)))
+    corrupt = tuple(failures[row] for row in sorted(failures))
+    return Index(labels, groups, good, corrupt, decoder.resizes)
 
 
 def describe(split: str, index: int, key: str | None, error: Exception) -> str:

@@ -72,15 +72,16 @@ def resize_and_crop(images: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> j
     return jnp.transpose(planes.astype(jnp.uint8), (0, 2, 3, 1))
 
 
-def preprocess(images: ArrayLike, rule: ResizeRule) -> jax.Array:
+def preprocess(images: ArrayLike, rule: ResizeRule | None) -> jax.Array:
     """Resizes and crops a batch of images of one size; may be called inside `jax.jit`.
 
     Args:
       images: uint8, [B, h, w, 3].
-      rule: sizes and method.
+      rule: sizes and method, applied whatever the images' size; None for images that have been
+        resized and cropped.
 
     Returns:
-      float32, [B, S, S, 3], in [0, 1].
+      float32, [B, S, S, 3], in [0, 1]; `[B, h, w, 3]` without a rule.
 
     Raises:
       UserError: for images of another dtype or shape.
@@ -90,7 +91,8 @@ def preprocess(images: ArrayLike, rule: ResizeRule) -> jax.Array:
     """
     images = jnp.asarray(images)
     check_images(images, ("B", "h", "w", 3))
-    if not images.shape[1] == images.shape[2] == rule.short_side == rule.image_size:
+    # A rule changes nothing only where it crops nothing off images that have its size.
+    if rule and not images.shape[1] == images.shape[2] == rule.short_side == rule.image_size:
         images = resize_and_crop(images, *resize_matrices(*images.shape[1:3], rule))
     return images.astype(jnp.float32) / 255.0
 

@@ -50,7 +50,8 @@ class ResizeRule:
 
     Attributes:
       image_size: side of the result in pixels.
-      resize_size: the short side before the crop, at least `image_size`, which is the default.
+      resize_size: the short side before the crop, at least `image_size`, which None stands for:
+        two rules are equal if they do the same.
       method: `"bicubic"` or `"bilinear"`, antialiased.
 
     Raises:
@@ -63,6 +64,8 @@ class ResizeRule:
 
     def __post_init__(self) -> None:
         check_size("image_size", self.image_size)
+        if self.resize_size is None:
+            object.__setattr__(self, "resize_size", self.image_size)
         check_size("resize_size", self.short_side)
         if self.short_side < self.image_size:
             raise UserError(
@@ -75,7 +78,7 @@ class ResizeRule:
     @property
     def short_side(self) -> int:
         """The short side before the crop."""
-        return self.image_size if self.resize_size is None else self.resize_size
+        return self.resize_size
 
 
 class Axis(NamedTuple):

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vp_jax.data.images import Images, Rows
+from vp_jax.data.resize_rule import ResizeRule
 from vp_jax.data.tasks import Task
+from vp_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,12 +22,15 @@ class Split:
       images: uint8 `[N, h, w, 3]`, in memory or elsewhere.
       labels: int32 `[N]`.
       groups: the domains, int32 `[N]`; None where the task has none.
+      resized: the rule by which the images were resized and cropped, so that nothing does it
+        again; None where they have the size they came in. Their shape does not tell.
     """
 
     name: str
     images: Images
     labels: np.ndarray
     groups: np.ndarray | None = None
+    resized: ResizeRule | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -36,7 +41,8 @@ class Split:
         if isinstance(base, Rows):
             base, rows = base.base, base.rows[rows]
         groups = None if self.groups is None else self.groups[chosen]
-        return Split(self.name, Rows(base, rows), self.labels[chosen], groups)
+        images, labels = Rows(base, rows), self.labels[chosen]
+        return dataclasses.replace(self, images=images, labels=labels, groups=groups)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,6 +61,9 @@ class TaskData:
       pipeline: how the images reach the devices: `"resident"`, `"cached"` or `"stream"`.
       reseed: the same images with the splits that another seed gives; None where the splits were
         made by hand.
+
+    Raises:
+      UserError: some splits were resized and others were not, or by another rule.
     """
 
     task: Task
@@ -68,7 +77,20 @@ class TaskData:
     pipeline: str = "resident"
     reseed: Callable[[int], TaskData] | None = None
 
+    def __post_init__(self) -> None:
+        for split in self.splits:
+            if split.resized != self.resized:
+                raise UserError(
+                    f"the images of {self.train.name!r} were resized by {self.resized}, those of "
+                    f"{split.name!r} by {split.resized}: all splits of a task share one way"
+                )
+
     @property
     def splits(self) -> tuple[Split, ...]:
         """All of them."""
         return (self.train, self.val, self.test, *self.extra.values())
+
+    @property
+    def resized(self) -> ResizeRule | None:
+        """The rule by which all images were resized and cropped; None where they were not."""
+        return self.train.resized

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mix, mix_images
 from vp_jax.data.preprocess import ResizeRule, normalize, preprocess
+from vp_jax.errors import UserError
 from vp_jax.heads import Head
 from vp_jax.prompts import Prompt
 
@@ -34,12 +35,39 @@ class Forward(Protocol):
     ) -> jax.Array: ...
 
 
+def resize_rule(backbone: Backbone) -> ResizeRule:
+    """How images of any size become those that a backbone takes."""
+    return ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
+
+
+def remaining_rule(backbone: Backbone, resized: ResizeRule | None) -> ResizeRule | None:
+    """What images have to go through yet before a backbone takes them: its rule, or nothing.
+
+    Args:
+      backbone: what takes them.
+      resized: what they have been through, as `TaskData.resized` says.
+
+    Raises:
+      UserError: they were resized by another rule than the backbone's.
+    """
+    rule = resize_rule(backbone)
+    if resized is None:
+        return rule
+    if resized != rule:
+        raise UserError(
+            f"the images were resized by {resized}, but {backbone.name} takes those of {rule}: "
+            "load them with that rule"
+        )
+    return None
+
+
 def make_outputs(
     backbone: Backbone,
     prompt: Prompt,
     space: str,
     takes: str,
     augment: Augment | None = None,
+    resized: ResizeRule | None = None,
 ) -> Forward:
     """Composes resize, crop, prompt, normalisation and backbone into one pure function.
 
@@ -52,8 +80,13 @@ def make_outputs(
       space: `"pixel"`, before normalisation, or `"normalized"`, after it, as in the paper.
       takes: what comes out: `"features"` or the backbone's own `"logits"`.
       augment: acts on the resized images, before the prompt.
+      resized: the rule that the images have been through, as `TaskData.resized` says; None where
+        they are to be resized and cropped here.
+
+    Raises:
+      UserError: the images were resized by another rule than the backbone's.
     """
-    rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
+    rule = remaining_rule(backbone, resized)
 
     def act(
         parts: Parts, x: jax.Array, rng: jax.Array | None, prompted: jax.Array | None

@@ -17,11 +17,10 @@ from ml_collections import ConfigDict
 from vp_jax import backbones, data, distributed, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Mixing
-from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.training.checks import check, make_augment, make_mixing, make_prompt
 from vp_jax.training.device_memory import resident_limit
-from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
+from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs, resize_rule
 from vp_jax.training.fsdp import gather_on_use, mesh_of
 from vp_jax.training.head import (
     HeadOfRun,
@@ -170,7 +169,7 @@ def _assemble(
     head_key = jax.random.fold_in(init_key, HEAD_STREAM)
     head = make_head(config, backbone, task.class_names, head_key, texts, text_origin)
     space, takes = config.prompt.space, head.head.takes
-    whole = make_outputs(backbone, prompt, space, takes)
+    whole = make_outputs(backbone, prompt, space, takes, resized=task.resized)
     parts: Parts = {
         "backbone": backbone.image_params(takes),
         "head": head.params,
@@ -184,7 +183,8 @@ def _assemble(
     frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
 
     outputs = gather_on_use(whole, mesh)
-    train_outputs = make_outputs(backbone, prompt, space, takes, make_augment(config))
+    augment = make_augment(config)
+    train_outputs = make_outputs(backbone, prompt, space, takes, augment, task.resized)
     train_outputs = gather_on_use(train_outputs, mesh)
     tally = counting = None
     if head.head.fit is not None:
@@ -262,7 +262,7 @@ def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
     """
     task = data.load_task(
         config.task.name,
-        resize=ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method),
+        resize=resize_rule(backbone),
         val_fraction=config.task.val_fraction,
         test_fraction=config.task.test_fraction,
         seed=config.seed,

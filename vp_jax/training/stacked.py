@@ -97,13 +97,19 @@ class Stack:
 
     def forward(self, mask: jax.Array | None, augment: Augment | None = None) -> Forward:
         """From parts and images to logits, for one member with this mask."""
-        config, head, prompt = self._first.config, self._first.head.head, self._first.prompt
+        first = self._first
+        config, head, prompt = first.config, first.head.head, first.prompt
         if mask is not None:
             prompt = prompt._replace(apply=canvas_apply(mask, bounded=config.prompt.bounded))
         outputs = make_outputs(
-            self._first.backbone, prompt, config.prompt.space, head.takes, augment
+            first.backbone,
+            prompt,
+            config.prompt.space,
+            head.takes,
+            augment,
+            first.task.resized,
         )
-        return make_forward(gather_on_use(outputs, self._first.mesh), head)
+        return make_forward(gather_on_use(outputs, first.mesh), head)
 
     def train_step(self) -> TrainStep:
         """A pure `train_step(state, (frozen, traits), batch)` of all members at once.
