@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from vp_jax import distributed
-from vp_jax.data import brightness, cache, pipelines, tasks
+from vp_jax.data import absent_classes, brightness, cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
 from vp_jax.data.corrupt import WiderRange
 from vp_jax.data.decoding import (
@@ -126,6 +126,8 @@ def load_task(
     for name, examples in source.splits.items():
         if name != "train" or task.train is not None:
             _check_labels(task, examples.split, index.labels[good[name]], len(names))
+    for text in absent_classes.warnings(task, source, index, names):
+        logging.warning("%s", text)
 
     has_groups = bool(source.group_names) or bool(index.groups.any())
 

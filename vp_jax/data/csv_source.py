@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import posixpath
@@ -19,7 +20,7 @@ from vp_jax.data.file_tree import (
     open_tree,
     stamp,
 )
-from vp_jax.data.folder_layout import Layout, split_of
+from vp_jax.data.folder_layout import Layout, is_image, split_of
 from vp_jax.errors import UserError
 
 SUFFIXES = (".csv", ".tsv")
@@ -77,7 +78,7 @@ def arrange(path: pathlib.Path) -> Table:
     archive = next((p for p in path.parents if p.is_file()), None)
     if archive is None:
         content, names_content = _from_disk(path)
-        rows = csv_table.parse(content, str(path))
+        rows = csv_table.parse(content, str(path), named=names_content is not None)
         place = _beside(path, rows)
     else:
         tree = open_tree(archive)
@@ -87,18 +88,21 @@ def arrange(path: pathlib.Path) -> Table:
         content, folder = tree.read(inside), posixpath.dirname(inside)
         named = posixpath.join(folder, classes_file.NAME)
         names_content = tree.read(named) if named in tree.files else None
-        rows = csv_table.parse(content, str(path))
+        rows = csv_table.parse(content, str(path), named=names_content is not None)
         place = _inside(tree, folder, rows)
     if not place.found:
+        bare = not any(is_image(row.path) for row in rows)
         raise UserError(
             f"none of the {len(rows)} files that {path} names is there; the first is "
             f"{rows[0].path!r} in line {rows[0].line}, and paths are relative to {path.parent}"
+            + (" and must have their suffix, such as .jpg" if bare else "")
         )
     layout = _layout(rows, path)
     names = layout.classes
     if names_content is not None:
         names = classes_file.parse(names_content, names, str(path.parent / classes_file.NAME))
-    whole = [content.hex(), (names_content or b"").hex(), *place.stamps]
+    whole = [hashlib.sha256(text or b"").hexdigest() for text in (content, names_content)]
+    whole += place.stamps
     return Table(layout, place.read, names, digest(whole))
 
 

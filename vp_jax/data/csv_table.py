@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import posixpath
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from vp_jax.data import csv_columns
+from vp_jax.data.csv_columns import HELP, Columns, is_number
 from vp_jax.data.folder_layout import class_order, is_image, split_of
 from vp_jax.errors import UserError
 
-COLUMNS = {
-    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "img")
-    + ("image_path", "img_path", "image_name", "image_file"),
-    "label": ("label", "labels", "class", "class_name", "classname", "category", "target"),
-    "split": ("split", "subset", "partition", "set"),
-}
-"""What a header may call the columns, in any case."""
+MAX_LINE = 1 << 20
+"""Characters; no line of a table of images is as long."""
 
 _SHOWN = 10
-
-_HELP = "a line is path,label or path,label,split, with or without such a header"
 
 
 class Row(NamedTuple):
@@ -35,79 +30,77 @@ class Row(NamedTuple):
     split: str
 
 
-def parse(content: bytes, where: str) -> list[Row]:
-    """The rows of a table.
+def parse(content: bytes, where: str, *, named: bool = False) -> list[Row]:
+    """The rows of a table; `csv_columns.find` says which columns count.
 
-    The first line is a header if it has names of `COLUMNS` for path and label; these columns, and
-    the one of the split, may then stand anywhere. Without a header they are the first two or three.
-    Cells are parted by commas, or by tabs or semicolons if the first line has no comma, and may be
-    quoted as in CSV; backslashes in paths count as slashes. Empty lines are passed over. Where all
-    labels are whole numbers, leading zeros and signs do not tell them apart.
+    Cells are parted by commas, tabs or semicolons, by the one of these that makes a header or a
+    path of the first line, and may be quoted as in CSV; backslashes in paths count as slashes.
+    Empty lines are passed over. Where all labels are whole numbers, leading zeros, signs and `.0`
+    do not tell them apart.
 
     Args:
       content: UTF-8 text.
       where: the path of the table, for messages.
+      named: the classes have names from elsewhere.
 
     Raises:
-      UserError: the text is no such table, has no rows, names a file twice or an unknown split, or
-        a cell is missing; the lines are named.
+      UserError: the text is no such table, has no rows, names a file twice or an unknown split, a
+        cell is missing, or it is not clear which column is which; the lines are named.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        first = content[:MAX_LINE].lstrip().partition(b"\n")[0].decode("utf-8", "ignore")
+        content.decode("utf-8")
     except UnicodeDecodeError as e:
         raise UserError(f"{where} is no UTF-8 text (at byte {e.start}): save it as UTF-8") from e
-    first = text.lstrip().partition("\n")[0]
-    delimiter = next((d for d in ",\t;" if d in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(content, where), delimiter=_delimiter(first), strict=True)
     try:
         lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if any(cells)]
     except csv.Error as e:
         raise UserError(f"{where} cannot be read at line {reader.line_num}: {e}") from e
     if not lines:
-        raise UserError(f"{where} is empty: {_HELP}")
-    columns, lines = _columns(lines, where)
+        raise UserError(f"{where} is empty: {HELP}")
+    columns, lines = csv_columns.find(lines, where, named)
     rows = [_row(number, cells, columns) for number, cells in lines]
-    problems = list(_problems(rows, "split" in columns))
+    problems = list(_problems(rows, columns.split >= 0))
     if problems or not rows:
         shown = "; ".join(problems[:_SHOWN]) or "there are no lines below the header"
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise UserError(f"{where} cannot be used: {shown}{more}. {_HELP.capitalize()}")
+        raise UserError(f"{where} cannot be used: {shown}{more}. {HELP.capitalize()}")
     return _with_plain_numbers(rows)
 
 
-_Lines = list[tuple[int, list[str]]]
+def _lines(content: bytes, where: str) -> Iterator[str]:
+    """The lines of a text; what is all one line is never read whole."""
+    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
+    number = 0
+    while line := text.readline(MAX_LINE + 1):
+        number += 1
+        wrong = "a null character, so it is no text" if "\0" in line else None
+        wrong = f"more than {MAX_LINE:,} characters" if len(line) > MAX_LINE else wrong
+        if wrong:
+            raise UserError(f"{where} cannot be read at line {number}: it has {wrong}")
+        yield line
 
 
-def _columns(lines: _Lines, where: str) -> tuple[dict[str, int], _Lines]:
-    """Where path, label and split stand, and the lines below the header."""
-    number, cells = lines[0]
-    lower = [cell.lower() for cell in cells]
-    named = {
-        column: next(i for i, cell in enumerate(lower) if cell in names)
-        for column, names in COLUMNS.items()
-        if any(cell in names for cell in lower)
-    }
-    if "path" in named and "label" in named:
-        return named, lines[1:]
-    if len(cells) not in (2, 3):
-        raise UserError(f"{where} has {len(cells)} cells in line {number}: {_HELP}")
-    by_place = {"path": 0, "label": 1} | ({"split": 2} if len(cells) == 3 else {})
-    if is_image(cells[0]):
-        return by_place, lines
-    raise UserError(
-        f"{where} begins, in line {number}, with {cells[0]!r}, which is neither an image by its "
-        f"suffix nor a header: {_HELP}"
-    )
+def _delimiter(first: str) -> str:
+    """What parts the cells of a table with this first line."""
+    present = [d for d in ",\t;" if d in first] or [","]
+    for fits in (csv_columns.has_header, lambda cells: len(cells) > 1 and is_image(cells[0])):
+        for delimiter in present:
+            if fits([cell.strip(' "\r') for cell in first.split(delimiter)]):
+                return delimiter
+    return present[0]
 
 
-def _row(number: int, cells: Sequence[str], columns: dict[str, int]) -> Row:
-    def cell(column: str) -> str:
-        place = columns.get(column, len(cells))
-        return cells[place] if place < len(cells) else ""
+def _row(number: int, cells: Sequence[str], columns: Columns) -> Row:
+    def cell(place: int) -> str:
+        return cells[place] if 0 <= place < len(cells) else ""
 
-    label = unicodedata.normalize("NFC", cell("label"))
-    path = cell("path").replace("\\", "/")
-    return Row(number, posixpath.normpath(path) if path else "", label, cell("split"))
+    label = unicodedata.normalize("NFC", cell(columns.label))
+    path = cell(columns.path).replace("\\", "/")
+    path = posixpath.normpath(path) if path else ""
+    return Row(number, path, label, cell(columns.split))
 
 
 def _problems(rows: Sequence[Row], with_split: bool) -> Iterator[str]:
@@ -126,14 +119,14 @@ def _problems(rows: Sequence[Row], with_split: bool) -> Iterator[str]:
 def class_names(rows: Sequence[Row]) -> list[str]:
     """The labels of rows, each once: by size where all are whole numbers, else as folders are."""
     labels = {row.label for row in rows}
-    return sorted(labels, key=int if all(map(_is_number, labels)) else class_order)
+    return sorted(labels, key=_size if all(map(is_number, labels)) else class_order)
 
 
-def _is_number(label: str) -> bool:
-    return re.fullmatch("[+-]?[0-9]{1,18}", label) is not None
+def _size(number: str) -> int:
+    return int(number.partition(".")[0])
 
 
 def _with_plain_numbers(rows: list[Row]) -> list[Row]:
-    if all(_is_number(row.label) for row in rows):
-        return [row._replace(label=str(int(row.label))) for row in rows]
+    if all(is_number(row.label) for row in rows):
+        return [row._replace(label=str(_size(row.label))) for row in rows]
     return rows

@@ -179,15 +179,14 @@ def _splits(tree: FileTree, images: list[str], base: str, tops: set[str]) -> dic
 
 
 def _check_classes(splits: Mapping[str, Classes], split: str, where: str) -> None:
-    """A test has the classes of train; a validation split may lack some."""
+    """Refuses classes that train has not; the lack of others is said when the images are read."""
     more = [name for name in splits[split] if name not in splits["train"]]
     less = [name for name in splits["train"] if name not in splits[split]]
-    less = less if split == "test" else []
-    if more or less:
-        differ = [f"only {split} has {_listed(more)}"] if more else []
-        differ += [f"only train has {_listed(less)}"] if less else []
+    if more:
+        differ = f"only {split} has {_listed(more)}"
+        differ += f"; only train has {_listed(less)}" if less and split == "test" else ""
         raise UserError(
-            f"train and {split} in {where} have different classes: {'; '.join(differ)}. "
+            f"train and {split} in {where} have different classes: {differ}. "
             "Rename, add or remove folders so that they agree"
         )
 
