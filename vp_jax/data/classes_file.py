@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vp_jax.errors import UserError
 
@@ -15,13 +16,22 @@ _HELP = (
 )
 
 
+_SEPARATOR = re.compile(r"[:;]|,(?!\s)")
+"""What parts a class and its name; with a blank after it a comma is part of a name."""
+
+_NUMBER_AND_SIGN = re.compile(r"[0-9]+\s*([:;,)=]|\.\s)")
+
+_Pair = tuple[str, str]
+
+
 def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]:
     """The names of classes, from the content of a `classes.txt`.
 
     Either every line is a name, and the lines are in the order of the classes; or every line is
-    `class: name`, or the class, a tab, and its name, in any order. A line with a tab is such a
-    pair, and so is one whose text before its first colon is a class. Blanks around names and empty
-    lines at the end do not count.
+    `class: name`, in any order. The colon may be a semicolon, a comma without a blank after it, or
+    a tab, and the class may be its number, from 0 or from 1 on. A line with a tab is such a pair,
+    and so is one whose text before the first such sign is a class. Blanks and double quotes around
+    names and empty lines at the end do not count.
 
     Args:
       content: UTF-8 text.
@@ -30,7 +40,8 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
 
     Raises:
       UserError: a class has no name or two, or a line is empty, stands for no class, or is the
-        name of another class than the one it stands for; the lines are named.
+        name of another class than the one it stands for; or the lines hold more than names, and
+        it is not clear what. The lines are named.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -40,7 +51,7 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
     empty = [number for number, line in enumerate(lines, 1) if not line]
     if empty:
         raise UserError(f"{where} has nothing in {_lines(empty)}: {_HELP}")
-    pairs = [_pair(line, classes) for line in lines]
+    pairs = _pairs(lines, classes, where)
     names = [number for number, pair in enumerate(pairs, 1) if pair is None]
     if not names and pairs:
         return _from_pairs(pairs, classes, where)
@@ -49,28 +60,80 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
             f"{where} mixes lines with and without a class: {_lines(names)} should begin with the "
             f"name of a class; {_HELP}"
         )
-    return _from_lines(lines, classes, where)
+    return _from_lines([_unquoted(line) for line in lines], classes, where)
 
 
-def _pair(line: str, classes: Sequence[str]) -> tuple[str, str] | None:
-    separator = "\t" if "\t" in line else ":"
-    key, found, name = line.partition(separator)
-    key, name = key.strip(), name.strip()
-    return (key, name) if found and (separator == "\t" or key in classes) else None
+def _pairs(lines: Sequence[str], classes: Sequence[str], where: str) -> list[_Pair | None]:
+    """The class and the name that each line holds; None for a line that is a name."""
+    known = frozenset(classes)
+    cut = [_cut(line) for line in lines]
+    if not any(pair and pair[0] in known for pair in cut):
+        numbered = _by_number(cut, classes, where)
+        if numbered is not None:
+            return numbered
+    return [
+        pair if pair and (pair[0] in known or "\t" in line) else None
+        for pair, line in zip(cut, lines, strict=True)
+    ]
+
+
+def _cut(line: str) -> _Pair | None:
+    """What may be a class and its name; None for a line that nothing parts."""
+    found = re.search("\t", line) or _SEPARATOR.search(line)
+    return found and (_unquoted(line[: found.start()]), _unquoted(line[found.end() :]))
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return text[1:-1].strip() if quoted else text
+
+
+def _by_number(
+    pairs: Sequence[_Pair | None], classes: Sequence[str], where: str
+) -> list[_Pair | None] | None:
+    """The classes and names of lines that begin with the number of a class; None if they do not."""
+    if not pairs or any(pair is None for pair in pairs):
+        return None
+    first = _first_number([number for number, _ in pairs], len(classes))
+    if first is None:
+        return None
+    named = [(classes[int(number) - first], name) for number, name in pairs]
+    for line, (key, name) in enumerate(named, 1):
+        if name in classes and name != key:
+            raise UserError(
+                f"{where} gives in line {line} the number of the class {key!r} to {name!r}, which "
+                "is another one: write lines 'class: name'"
+            )
+    return named
+
+
+def _first_number(texts: Sequence[str], count: int) -> int | None:
+    """0 or 1 if texts are the so many numbers from there on, in any order; else None."""
+    if len(texts) != count or not all(re.fullmatch("[0-9]{1,9}", text) for text in texts):
+        return None
+    numbers = set(map(int, texts))
+    return next((first for first in (0, 1) if numbers == set(range(first, first + count))), None)
 
 
 def _from_pairs(
     pairs: Sequence[tuple[str, str]], classes: Sequence[str], where: str
 ) -> tuple[str, ...]:
     names: dict[str, str] = {}
+    known = frozenset(classes)
     for number, (key, name) in enumerate(pairs, 1):
-        if key not in classes:
+        if key not in known:
             raise UserError(f"{where} names in line {number} the class {key!r}, which is not there")
         if key in names:
             raise UserError(f"{where} names the class {key!r} a second time in line {number}")
         if not name:
             raise UserError(f"{where} has no name for the class {key!r} in line {number}")
         names[key] = name
+    if _all_numbers(names.values()) and not _all_numbers(names):
+        raise UserError(
+            f"{where} has numbers for names, such as {pairs[0][1]!r} for {pairs[0][0]!r}: write "
+            "how each class is called, or remove the file if it is called as here"
+        )
     missing = [name for name in classes if name not in names]
     if missing:
         raise UserError(
@@ -91,12 +154,40 @@ def _from_lines(lines: Sequence[str], classes: Sequence[str], where: str) -> tup
                 f"{where} has {line!r} in line {number}, which stands for the class {name!r} and "
                 f"is the name of another one; write lines 'class: name'"
             )
-    if all(line.startswith(f"{name} ") for line, name in zip(lines, classes, strict=True)):
+    more = _more_than_names(lines, classes)
+    if more is not None:
         raise UserError(
-            f"every line of {where} begins with the class it stands for, {classes[0]!r} and so on: "
-            "put a tab or a colon after it, so that it is not part of the name"
+            f"every line of {where} {more}: write lines 'class: name', so that it is clear what "
+            "the name is"
         )
     return tuple(lines)
+
+
+def _more_than_names(lines: Sequence[str], classes: Sequence[str]) -> str | None:
+    """What lines hold besides names, as far as one can see."""
+    pairs = list(zip(lines, classes, strict=True))
+    if all(line.startswith((f"{name} ", f"{name},")) for line, name in pairs):
+        return f"begins with the class it stands for, {classes[0]!r} and so on"
+    if all(line.endswith(f" {name}") and re.search("[0-9]", name) for line, name in pairs):
+        return f"ends with the class it stands for, {classes[0]!r} and so on"
+    ends = [re.split(r"[:;,]\s*", line)[-1] for line in lines]
+    if all(end != line for end, line in zip(ends, lines, strict=True)) and (
+        set(ends) == set(classes) or _first_number(ends, len(classes)) is not None
+    ):
+        return f"ends with a class, as in {lines[0]!r}"
+    if all(map(_NUMBER_AND_SIGN.match, lines)):
+        return f"begins with a number, as in {lines[0]!r}"
+    words = [line.split() for line in lines]
+    for place, verb in ((0, "begins"), (-1, "ends")):
+        if min(map(len, words)) > 1 and (
+            _first_number([parts[place] for parts in words], len(classes)) is not None
+        ):
+            return f"{verb} with a number, as in {lines[0]!r}"
+    return None
+
+
+def _all_numbers(texts: Iterable[str]) -> bool:
+    return all(re.fullmatch("[0-9]+", text) for text in texts)
 
 
 def _lines(numbers: Sequence[int]) -> str:
