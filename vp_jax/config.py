@@ -7,9 +7,13 @@ they must; `--config.NAME=VALUE` overrides any setting.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference, placeholder
+
+from vp_jax.errors import UserError
 
 
 def default() -> ConfigDict:
@@ -122,3 +126,48 @@ def literal(text: str) -> object:
 def any_type(value: object) -> FieldReference:
     """A setting that a value of another type may replace."""
     return FieldReference(value, field_type=object)
+
+
+def from_json(settings: Any, where: object) -> ConfigDict:
+    """Settings that were written as JSON, with the defaults of those that are newer than the file.
+
+    Args:
+      settings: what the JSON text held; lists stand for tuples.
+      where: the file, for messages.
+
+    Raises:
+      UserError: it is no JSON object, or a setting has a value of another type than it takes.
+    """
+    if not isinstance(settings, dict):
+        raise UserError(f"{where} holds no settings: it is a JSON {type(settings).__name__}")
+    config = default()
+    _update(config, settings, where, "")
+    return config
+
+
+def _update(config: ConfigDict, settings: Mapping[str, Any], where: object, prefix: str) -> None:
+    for key, value in settings.items():
+        name, value = f"{prefix}{key}", _with_tuples(value)
+        if key not in config:  # of a version or a command that has more of them
+            with config.unlocked():
+                config[key] = value
+        elif isinstance(config[key], ConfigDict):
+            if not isinstance(value, dict):
+                raise UserError(f"{where} cannot be used: {name} is {value!r}, and holds settings")
+            _update(config[key], value, where, f"{name}.")
+        else:
+            try:
+                if value is None and config[key] is not None:
+                    raise TypeError("nothing is no value")
+                config[key] = value
+            except (TypeError, ValueError) as error:
+                wanted = config.get_type(key).__name__
+                raise UserError(
+                    f"{where} cannot be used: {name} is {value!r}, and must be of type {wanted}"
+                ) from error
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_with_tuples(v) for v in value)
+    return {k: _with_tuples(v) for k, v in value.items()} if isinstance(value, dict) else value

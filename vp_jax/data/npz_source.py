@@ -100,6 +100,8 @@ def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray | StoredArray]
                     arrays[name] = open_array(path, name, check)
                 elif name in file.files:
                     arrays[name] = file[name]
+                    if not isinstance(arrays[name], np.ndarray):
+                        raise ValueError("it is no array of NumPy")
     except UserError:
         raise
     except Exception as e:  # Damage shows in zip, zlib and NumPy, each with types of its own.

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, heads, prompts
 from vp_jax.backbones import Backbone
+from vp_jax.config import default
 from vp_jax.data import augment
 from vp_jax.errors import UserError, unknown
 from vp_jax.prompts.checks import SPACES
@@ -36,6 +37,7 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
     Raises:
       UserError: names the setting, its value and what is valid.
     """
+    _check_values(config, default())
     _check_texts(config)
     for part in config.tune:
         if part not in TUNABLE:
@@ -94,6 +96,15 @@ def make_augment(config: ConfigDict) -> augment.Augment | None:
 def make_mixing(config: ConfigDict, image_size: int) -> augment.Mixing | None:
     """Mixup and CutMix of `config.augment`, or None where both are off."""
     return augment.make_mixing(config.augment.mixup, config.augment.cutmix, image_size)
+
+
+def _check_values(config: ConfigDict, usual: ConfigDict, prefix: str = "config") -> None:
+    """Refuses settings without a value, which a ConfigDict lets anybody write into any of them."""
+    for key, value in usual.items():
+        if isinstance(value, ConfigDict):
+            _check_values(config[key], value, f"{prefix}.{key}")
+        elif value is not None and config[key] is None:
+            raise UserError(f"{prefix}.{key} is None; give it a value, such as {value!r}")
 
 
 def _check_texts(config: ConfigDict) -> None:

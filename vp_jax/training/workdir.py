@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vp_jax import distributed, files
-from vp_jax.config import default
+from vp_jax.config import from_json
 from vp_jax.errors import UserError
 
 CONFIG = "config.json"
@@ -92,17 +92,7 @@ def _read(workdir: pathlib.Path) -> ConfigDict:
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-
-    def tuples(value: Any) -> Any:
-        if isinstance(value, list):
-            return tuple(tuples(v) for v in value)
-        return {k: tuples(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    config = default()  # has the settings that are newer than the run
-    config.unlock()
-    with config.ignore_type():
-        config.update(tuples(settings))
-    return config
+    return from_json(settings, path)
 
 
 @contextlib.contextmanager
