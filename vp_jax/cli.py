@@ -204,7 +204,7 @@ def check_overrides(config: ConfigDict, argv: Sequence[str]) -> None:
     """Refuses `--config.NAME` where the config has no such setting, with the nearest names."""
     valid = setting_names(config)
     for argument in argv[1:]:
-        match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match.group(1) not in valid and not match.group(1).startswith(f"{OPEN}."):
             raise unknown("setting", match.group(1), valid)
 
