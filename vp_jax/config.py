@@ -67,6 +67,7 @@ def default() -> ConfigDict:
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
     config.task.pipeline = "auto"  # resident, cached, stream; auto: the first of these that fits
     config.task.cache_dir = placeholder(str)  # of decoded images; None: ~/.cache/vp_jax
+    config.task.accept_changed_data = False  # go on with other images than the run began with
     config.task.workers = 0  # processes that prepare training batches of cached, stream; 0: threads
 
     config.augment = ConfigDict()

@@ -11,6 +11,8 @@ import numpy as np
 
 from vp_jax.backbones import Backbone
 from vp_jax.data import TaskData
+from vp_jax.data.classes import order
+from vp_jax.data.contents import Contents, aligned
 from vp_jax.errors import UserError
 from vp_jax.runs import load_best
 from vp_jax.training import setup as setup_lib
@@ -18,6 +20,7 @@ from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.features import make_compute
 from vp_jax.training.forward import Forward, Parts
 from vp_jax.training.fsdp import put_frozen
+from vp_jax.training.record import task_classes
 from vp_jax.training.sharding import put, replicated
 from vp_jax.training.start import feed_of
 
@@ -54,7 +57,8 @@ def ensemble_predictions(
       backbone: the user's own one, if they were trained with one.
 
     Raises:
-      UserError: no run is given, one has no checkpoint, or their classes or test examples differ.
+      UserError: no run is given, one has no checkpoint, or their classes or test examples differ;
+        classes or examples in another order are put in that of the first run.
     """
     if not workdirs:
         raise UserError("an ensemble needs the workdir of at least one run")
@@ -63,13 +67,14 @@ def ensemble_predictions(
     for workdir in map(pathlib.Path, workdirs):
         experiment = setup_lib.setup(workdir_lib.read_config(workdir), workdir, backbone)
         first = first or experiment
-        _check_same(first.task, experiment.task, workdirs[0], workdir)
+        rows, columns = _in_order(first.task, experiment.task, workdirs[0], workdir)
         _, best = load_best(experiment, workdir)
         mesh = experiment.mesh
         feed, forward = feed_of(experiment, mesh), to_probabilities(experiment.forward)
         probabilities = make_compute(forward, experiment.key, feed, mesh, "probabilities")
         parts = {**put_frozen(experiment.frozen, mesh), **put(best, replicated(mesh))}
-        total = total + probabilities(parts, experiment.task.test) / len(workdirs)
+        found = probabilities(parts, experiment.task.test)[rows][:, columns]
+        total = total + found / len(workdirs)
     return Ensemble(
         total.astype(np.float32),
         total.argmax(axis=-1),
@@ -87,8 +92,14 @@ def to_probabilities(forward: Forward) -> Forward:
     return probabilities
 
 
-def _check_same(one: TaskData, other: TaskData, first: Any, workdir: Any) -> None:
-    if one.class_names != other.class_names:
-        raise UserError(f"the runs in {first} and {workdir} have different classes")
-    if not np.array_equal(one.test.labels, other.test.labels):
+def _in_order(
+    one: TaskData, other: TaskData, first: Any, workdir: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which test examples and classes of another run are those of the first one, in its order."""
+    whose = f"the run in {first}", f"the run in {workdir}"
+    label = order(task_classes(one), task_classes(other), *whose)
+    there, here = (task.contents.get("test", Contents(task.test.labels)) for task in (one, other))
+    rows = aligned(there, here._replace(labels=label[here.labels]))
+    if rows is None:
         raise UserError(f"the runs in {first} and {workdir} have different test examples")
+    return rows, np.argsort(label)

@@ -27,6 +27,7 @@ from vp_jax.training.loop import Loop
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.metrics import read_metrics
 from vp_jax.training.probe import LinearProbe
+from vp_jax.training.record import check_classes, compare_test, parse, read, task_classes
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import check_batch_size, put, replicated
 from vp_jax.training.start import Outcome, evaluate_of, feed_of, fresh_state
@@ -145,11 +146,14 @@ def make_result(
     """What `result.json` holds; accuracies in [0, 1], times in seconds.
 
     `zero_shot_test_accuracy` is None where the head began with nothing but random numbers.
-    `checkpoint_bytes` counts the arrays of a checkpoint. `images_per_second` is of steady training,
-    without compilation, evaluations and checkpoints, or of computing a linear probe's features;
-    `wall_seconds` is of everything, over all starts of the run.
+    `class_keys` are what the data call the classes. `data_changes` says how the data differed from
+    those of the first start, where that was accepted. `checkpoint_bytes` counts the arrays of a
+    checkpoint. `images_per_second` is of steady training, without compilation, evaluations and
+    checkpoints, or of computing a linear probe's features; `wall_seconds` is of everything, over
+    all starts of the run.
     """
     config, progress, task = experiment.config, outcome.progress, experiment.task
+    keys = task_classes(task).keys
     metric = task.task.metric
     val_accuracy, val_metric = progress.best.get("accuracy"), progress.best.get(metric)
     if not config.tune:
@@ -167,10 +171,13 @@ def make_result(
         "tune": list(config.tune),
         "seed": config.seed,
         "classes": len(task.class_names),
+        "class_names": list(task.class_names),
+        "class_keys": keys and list(keys),
         "train_examples": len(task.train),
         "val_examples": len(task.val),
         "test_examples": len(task.test),
         "skipped_examples": task.skipped,
+        "data_changes": progress.data_changes,
         "steps": int(outcome.last.step),
         "best_step": progress.best_step,
         "selected_on": config.select_on,
@@ -273,10 +280,13 @@ def evaluate(
       batch_size: images at a time, if not as in training; all devices share them evenly.
 
     Returns:
-      task, backbone, tune, step, steps, zero_shot_test_accuracy, test_accuracy.
+      task, backbone, tune, step, steps, zero_shot_test_accuracy, test_accuracy; and `same_data`,
+      whether the test examples are the run's own, and `test_examples_trained_on`, how many of
+      others it has trained on: both are None where that is not known.
 
     Raises:
-      UserError: no run or no checkpoint there, or something of it is missing or damaged.
+      UserError: no run or no checkpoint there, something of it is missing or damaged, or the data
+        have other classes.
     """
     workdir = pathlib.Path(workdir)
     config = workdir_lib.read_config(workdir)
@@ -302,6 +312,7 @@ def evaluate(
         "step": best,
         "steps": experiment.total_steps,
         "test_examples": len(experiment.task.test),
+        **compare_test(read(workdir), experiment.task, workdir),
         "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "test_accuracy": test.accuracy,
         "metric": experiment.task.task.metric,
@@ -319,6 +330,7 @@ def load_best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts
     checkpoints = open_checkpoints(workdir)
     fresh = fresh_state(experiment)
     state, meta = checkpoints.restore_latest(fresh, experiment.identity)
+    check_classes(parse(meta), experiment.task, workdir)
     best = best_step(meta, workdir)
     if best != int(state.step):
         state = checkpoints.restore(best, fresh)

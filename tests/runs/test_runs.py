@@ -82,7 +82,8 @@ def test_a_checkpoint_holds_what_was_tuned_and_nothing_else(finished):
     items = {p.name for p in (folder / "checkpoints").iterdir()}
     assert items == {str(step) for step in checkpoints.steps()}
     meta = checkpoints.meta(checkpoints.steps()[-1])
-    assert set(meta) == {"identity", "progress", "data_position", "digest"}
+    about = {"classes", "data", "total_steps"}
+    assert set(meta) == {"identity", "progress", "data_position", "digest", *about}
     assert meta["identity"]["backbone"] == backbones.load("clip_tiny").fingerprint
     size = sum(f.stat().st_size for f in (folder / "checkpoints").rglob("*") if f.is_file())
     assert size < 400_000  # the backbone alone is 10 MB

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -13,12 +14,16 @@ from absl import logging
 from vp_jax import distributed
 from vp_jax.data import absent_classes, brightness, cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
+from vp_jax.data import classes as classes_lib
+from vp_jax.data.classes import Classes
+from vp_jax.data.contents import Contents
 from vp_jax.data.corrupt import WiderRange
 from vp_jax.data.decoding import (
     Decoder,
     Index,
     MixedSizes,
     decode_all,
+    is_known,
     look,
     native_shape,
     read_index,
@@ -60,6 +65,7 @@ def load_task(
     pipeline: str = "resident",
     resident_limit: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    classes: Classes | None = None,
 ) -> TaskData:
     """Reads a task.
 
@@ -90,11 +96,14 @@ def load_task(
       resident_limit: bytes of images that `"auto"` may leave to the devices.
       cache_dir: where decoded images are kept; None is for `"cached"` and `"auto"`
         `cache.default_folder()`, and keeps nothing otherwise.
+      classes: those of a run. The labels are then the run's, whatever the order of the classes in
+        the data; without, they are the data's own.
 
     Raises:
-      UserError: the dataset is missing or unfit, images are corrupt (all of them are named; where
-        they are decoded when asked for, this is noticed only then), labels are out of range, a
-        split is empty, the disk is full, or an argument is out of range.
+      UserError: the dataset is missing or unfit, its classes are not those given, images are
+        corrupt (all of them are named; where they are decoded when asked for, this is noticed only
+        then), labels are out of range, a split is empty, the disk is full, or an argument is out
+        of range.
     """
     if isinstance(task, str):
         task = tasks.get(task)
@@ -105,10 +114,15 @@ def load_task(
     if shots < 0:
         raise UserError(f"shots is {shots}; it must be at least 0, which stands for all examples")
     task = tasks.with_splits(task, splits)
-    source = read(task, data_dir, download=download, test_fraction=test_fraction)
+    source = read(task, data_dir, download=download, test_fraction=test_fraction, classes=classes)
     # A folder's test split depends on it, and with it the order in which images are cached.
     source = dataclasses.replace(source, fingerprint=f"{source.fingerprint} {test_fraction}")
-    names = class_names_lib.resolve(task, source, class_names)
+    own = _classes(task, source, class_names)
+    label = np.arange(len(own.names))
+    if classes is not None:
+        label = classes_lib.order(classes, own, "the run", f"the data in {source.path}")
+        # Names that were given for labels belong to the labels of the run.
+        own = own.reordered(label, also_names=own.names == own.own)
     if cache_dir is None and pipeline in ("auto", "cached"):
         cache_dir = cache.default_folder()
     folder = None if cache_dir is None else pathlib.Path(cache_dir).expanduser().absolute()
@@ -125,25 +139,27 @@ def load_task(
     good = _rows(source, index)
     for name, examples in source.splits.items():
         if name != "train" or task.train is not None:
-            _check_labels(task, examples.split, index.labels[good[name]], len(names))
-    for text in absent_classes.warnings(task, source, index, names):
+            _check_labels(task, examples.split, index.labels[good[name]], len(own.names))
+    for text in absent_classes.warnings(task, source, index, [own.names[i] for i in label]):
         logging.warning("%s", text)
 
     has_groups = bool(source.group_names) or bool(index.groups.any())
 
     groups = index.groups.astype(np.int32) if has_groups else None
     resized = resize if index.resized else None
-    everything = Split("", images, index.labels.astype(np.int32), groups, resized)
+    labels = label.take(index.labels, mode="clip").astype(np.int32)
+    everything = Split("", images, labels, groups, resized)
+    contents = _contents(source, index)._replace(labels=labels)
 
     def seeded(seed: int) -> TaskData:
-        rows = _split_by_seed(good, index.labels, val_fraction, shots, seed)
+        rows = _split_by_seed(good, labels, val_fraction, shots, seed)
 
         def split(name: str) -> Split:
             return dataclasses.replace(everything.take(rows[name]), name=name)
 
         return TaskData(
             task=task,
-            class_names=names,
+            class_names=own.names,
             train=split("train"),
             val=split("val"),
             test=split("test"),
@@ -151,10 +167,29 @@ def load_task(
             extra={name: split(name) for name in source.extra},
             group_names=source.group_names,
             pipeline=pipeline,
+            classes=own,
+            contents={name: contents.take(chosen) for name, chosen in rows.items()},
             reseed=seeded,
         )
 
     return seeded(seed)
+
+
+def _classes(task: tasks.Task, source: Source, class_names: Any) -> Classes:
+    """The classes of a dataset, in the order of its labels."""
+    names = class_names_lib.resolve(task, source, class_names)
+    keys = source.class_names if source.class_keys is None else source.class_keys
+    return Classes(names, keys, source.class_names)
+
+
+def _contents(source: Source, index: Index) -> Contents:
+    """What tells all examples from each other, split after split."""
+    every = [examples for examples in source.splits.values() if len(examples)]
+    names = sizes = None
+    if all(examples.sizes is not None for examples in every):
+        names = np.concatenate([examples.names for examples in every])
+        sizes = np.concatenate([examples.sizes for examples in every])
+    return Contents(index.labels, index.content, names, sizes)
 
 
 def _split_by_seed(
@@ -252,7 +287,7 @@ def _stream(
     if not declared:  # Only the first image has been looked at; others may have other sizes.
         decoder = decoder._replace(native=None)
     decoder, levels = look(decoder)
-    known = all(examples.labels is not None for examples in decoder.splits)
+    known = all(map(is_known, decoder.splits))
     if folder is None or (known and not check):
         index = read_index(decoder, check, progress)
     else:

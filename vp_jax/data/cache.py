@@ -1,8 +1,8 @@
 """Decoded images on local disk, so that a second start of a task decodes nothing.
 
 An entry is a folder: `images.npy` (uint8 `[N, h, w, 3]`), `index.npz` (labels, domains, which
-images are good) and, written last, `about.json`, which says among others whether the images were
-resized: their shape does not tell. It is made under another name and moved into place
+images are good, checksums) and, written last, `about.json`, which says among others whether the
+images were resized: their shape does not tell. It is made under another name and moved into place
 when it is whole. An entry whose dataset has changed is replaced.
 """
 
@@ -28,7 +28,7 @@ from vp_jax.data.decoding import Decoder, Index
 from vp_jax.data.images import MappedImages, release
 from vp_jax.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 """Raised when decoding or the layout of an entry changes."""
 
 ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
@@ -75,6 +75,7 @@ def find(place: pathlib.Path, fingerprint: str) -> Index | None:
                 tuple(about["corrupt"]),
                 bool(about["resized"]),
                 None if about["levels"] is None else Levels(*about["levels"]),
+                file["content"] if "content" in file.files else None,
             )
         if about["images"] is not None:
             images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
@@ -175,6 +176,7 @@ def _write_index(folder: pathlib.Path, index: Index) -> None:
         "labels": index.labels,
         "groups": index.groups,
         "good": index.good,
+        **({} if index.content is None else {"content": index.content}),
     }
     np.savez(folder / INDEX, **arrays)
 

@@ -54,12 +54,14 @@ def read(task: Task, root: pathlib.Path) -> Source:
     _check_overlap(splits, file)
     images = folder / task.coop.images
     states = _states(splits, images, file)
+    sizes = {path: size for path, size, _ in states}
 
     def examples(split: str) -> Examples:
         paths = tuple(entry.path for entry in splits[split])
         labels = np.array([entry.label for entry in splits[split]], np.int64)
+        names, size = np.array(paths, object), np.array([sizes[path] for path in paths], np.int64)
         get = functools.partial(_example, str(images), paths, labels)
-        return Examples(split, len(paths), get, labels=labels)
+        return Examples(split, len(paths), get, labels, names=names, sizes=size)
 
     return Source(
         file,

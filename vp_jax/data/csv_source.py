@@ -37,12 +37,14 @@ class Table(NamedTuple):
       read: reads an image by its path in the layout.
       class_names: one a label.
       fingerprint: changes when the CSV or a file that it names changes.
+      sizes: of the files in bytes, by their paths in the layout; -1 for those that are not there.
     """
 
     layout: Layout
     read: Reader
     class_names: tuple[str, ...]
     fingerprint: str
+    sizes: Mapping[str, int]
 
 
 class _Place(NamedTuple):
@@ -52,11 +54,13 @@ class _Place(NamedTuple):
       read: reads a file by its path in the table.
       stamps: lines that change when the files do.
       found: how many of the files are there.
+      sizes: of the files in bytes, by path; -1 for those that are not there.
     """
 
     read: Reader
     stamps: list[str]
     found: int
+    sizes: Mapping[str, int]
 
 
 def arrange(path: pathlib.Path) -> Table:
@@ -103,7 +107,7 @@ def arrange(path: pathlib.Path) -> Table:
         names = classes_file.parse(names_content, names, str(path.parent / classes_file.NAME))
     whole = [hashlib.sha256(text or b"").hexdigest() for text in (content, names_content)]
     whole += place.stamps
-    return Table(layout, place.read, names, digest(whole))
+    return Table(layout, place.read, names, digest(whole), place.sizes)
 
 
 def _from_disk(path: pathlib.Path) -> tuple[bytes, bytes | None]:
@@ -146,7 +150,7 @@ def _beside(path: pathlib.Path, rows: Sequence[Row]) -> _Place:
     """Files on disk, relative to the folder of the CSV."""
     root = path.parent
     trees: dict[str, FileTree | None] = {}
-    stamps, found = [], 0
+    stamps, found, sizes = [], 0, {}
     for row in rows:
         prefix = _archive_part(row.path)
         if prefix is not None and prefix not in trees:
@@ -155,11 +159,12 @@ def _beside(path: pathlib.Path, rows: Sequence[Row]) -> _Place:
         tree = trees.get(prefix or "")
         if tree is not None:
             stamps.append(row.path)
-            found += row.path[len(prefix) + 1 :] in tree.files
+            sizes[row.path] = tree.sizes.get(row.path[len(prefix) + 1 :], -1)
         else:
             size_and_time = _stamp(root, row.path)
             stamps.append(f"{row.path}\0{size_and_time}")
-            found += size_and_time[0] >= 0
+            sizes[row.path] = size_and_time[0]
+        found += sizes[row.path] >= 0
     opened = {prefix: tree for prefix, tree in trees.items() if tree is not None}
     stamps += [f"{tree.path}\0{stamp(tree.path)}" for tree in opened.values()]
     reads = {prefix: tree.read for prefix, tree in opened.items()}
@@ -167,7 +172,7 @@ def _beside(path: pathlib.Path, rows: Sequence[Row]) -> _Place:
         archives = [p for p in sorted(root.iterdir()) if p.suffix.lower() in _ARCHIVES]
         if len(archives) == 1:
             return _inside(open_tree(archives[0]), "", rows)
-    return _Place(_ReadAnywhere(ReadFolder(root), reads), stamps, found)
+    return _Place(_ReadAnywhere(ReadFolder(root), reads), stamps, found, sizes)
 
 
 def _stamp(root: pathlib.Path, name: str) -> tuple[int, int]:
@@ -197,7 +202,8 @@ def _inside(tree: FileTree, folder: str, rows: Sequence[Row]) -> _Place:
     if not found(folder) and len(tops) == 1:
         folder = tops.pop()
     read = _ReadBelow(tree.read, folder)
-    return _Place(read, [tree.fingerprint(names), folder], found(folder))
+    sizes = {row.path: tree.sizes.get(_joined(folder, row.path), -1) for row in rows}
+    return _Place(read, [tree.fingerprint(names), folder], found(folder), sizes)
 
 
 def _joined(folder: str, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vp_jax.data.brightness import Levels, Span
+from vp_jax.data.contents import checksum
 from vp_jax.data.corrupt import WiderRange
 from vp_jax.data.decode import decode_image
 from vp_jax.data.examples import Examples
@@ -40,6 +41,8 @@ class Index(NamedTuple):
       corrupt: what cannot be decoded, a line each, in order.
       resized: whether the decoder resized the images, all of them, or none.
       levels: between which the images lie; None if none was decoded.
+      content: `checksum` of each image as the dataset holds it, uint64 `[N]`; None where images
+        were not read.
     """
 
     labels: np.ndarray
@@ -48,6 +51,7 @@ class Index(NamedTuple):
     corrupt: tuple[str, ...]
     resized: bool
     levels: Levels | None = None
+    content: np.ndarray | None = None
 
 
 class Decoder(NamedTuple):
@@ -207,11 +211,12 @@ def decode_all(
     """
     span = Span()
 
-    def one(row: int) -> tuple[int, int, str | None]:
+    def one(row: int) -> _Seen:
         examples, index = decoder.locate(row)
         example = None
         try:
             example = examples[index]
+            content = checksum(example.image)
             image = decoder.decoded(example.image)
             images[row] = decoder.fit(image)
             span.add(image)
@@ -224,11 +229,16 @@ def decode_all(
                 raise
             key = None if example is None else example.key
             label = examples.labels[index] if example is None else example.label
-            return int(label), 0, describe(examples.split, index, key, e)
-        return example.label, example.group, None
+            return _Seen(int(label), failure=describe(examples.split, index, key, e))
+        return _Seen(example.label, example.group, content)
 
     index = _pass(decoder, one, "decoding", progress, release)
     return index._replace(levels=span.levels(int(index.good.sum())))
+
+
+def is_known(examples: Examples) -> bool:
+    """Whether a split's labels, and what tells its examples apart, are known without reading it."""
+    return examples.labels is not None and (examples.sizes is not None or not len(examples))
 
 
 def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
@@ -245,7 +255,7 @@ def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
     if check:
         scratch = _Discard()
         return decode_all(decoder, scratch, progress)
-    if all(examples.labels is not None for examples in decoder.splits):
+    if all(is_known(examples) for examples in decoder.splits):
         labels = np.concatenate([examples.labels for examples in decoder.splits])
         groups = [
             np.zeros(len(x), np.int64) if x.groups is None else x.groups for x in decoder.splits
@@ -253,10 +263,10 @@ def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
         good = np.ones(len(labels), bool)
         return Index(labels, np.concatenate(groups), good, (), decoder.resizes)
 
-    def one(row: int) -> tuple[int, int, str | None]:
+    def one(row: int) -> _Seen:
         examples, index = decoder.locate(row)
         example = examples[index]
-        return example.label, example.group, None
+        return _Seen(example.label, example.group, checksum(example.image))
 
     return _pass(decoder, one, "reading labels", progress)
 
@@ -268,22 +278,32 @@ class _Discard:
         pass
 
 
+class _Seen(NamedTuple):
+    """What a pass finds of an example; `failure` says what is wrong with its image."""
+
+    label: int
+    group: int = 0
+    content: int = 0
+    failure: str | None = None
+
+
 def _pass(
     decoder: Decoder,
-    one: Callable[[int], tuple[int, int, str | None]],
+    one: Callable[[int], _Seen],
     what: str,
     progress: bool,
     release: Callable = lambda: None,
 ) -> Index:
-    """Calls `one` for every row; it returns label, group, and what is wrong with the image."""
+    """Calls `one` for every row."""
     total = decoder.shape[0]
     labels, groups = np.zeros(total, np.int64), np.zeros(total, np.int64)
+    content = np.zeros(total, np.uint64)
     good, failures = np.ones(total, bool), {}
 
     def chunk(start: int) -> int:
         stop = min(start + CHUNK, total)
         for row in range(start, stop):
-            labels[row], groups[row], failure = one(row)
+            labels[row], groups[row], content[row], failure = one(row)
             if failure is not None:
                 good[row], failures[row] = False, failure
         return stop - start
@@ -301,7 +321,7 @@ def _pass(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     corrupt = tuple(failures[row] for row in sorted(failures))
-    return Index(labels, groups, good, corrupt, decoder.resizes)
+    return Index(labels, groups, good, corrupt, decoder.resizes, content=content)
 
 
 def describe(split: str, index: int, key: str | None, error: Exception) -> str:

@@ -37,6 +37,8 @@ class Examples(Sequence[Example]):
       labels: int64 `[size]` where they are known without reading the images; else None.
       groups: likewise the domains.
       shape: `(h, w, 3)` of every image where that is known beforehand; else None.
+      names, sizes: of the files, if every example is one: paths, an object array `[size]`, and
+        bytes, int64 `[size]`; else None.
     """
 
     split: str
@@ -45,6 +47,8 @@ class Examples(Sequence[Example]):
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
     shape: tuple[int, int, int] | None = None
+    names: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -63,6 +67,7 @@ class Source:
       path: the file or folder it is read from.
       num_classes: what the dataset says; None if it does not.
       class_names: the dataset's own; None if it has none but '0', '1', '2', ...
+      class_keys: what folders or labels of files call the classes, where that is something else.
       train: the pool that validation examples are held out of.
       test: the test split.
       val: the dataset's own validation split, where it is used instead of held-out examples.
@@ -82,6 +87,7 @@ class Source:
     group_names: tuple[str, ...] = ()
     upright: bool = False
     fingerprint: str = ""
+    class_keys: tuple[str, ...] | None = None
 
     @property
     def splits(self) -> dict[str, Examples]:

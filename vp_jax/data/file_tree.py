@@ -42,6 +42,7 @@ class FileTree:
       folders: likewise; those of files are among them, and so are empty ones.
       read: the bytes of one of the files; raises UserError if it cannot be read.
       stamps: of the files of a folder; empty for an archive, which has one of its own.
+      sizes: of the files in bytes; -1 for a link to nothing.
     """
 
     path: pathlib.Path
@@ -49,6 +50,7 @@ class FileTree:
     folders: frozenset[str]
     read: Reader
     stamps: Mapping[str, Stamp]
+    sizes: Mapping[str, int]
 
     def fingerprint(self, names: Iterable[str]) -> str:
         """A text that is another one when one of these files, or the archive, has changed."""
@@ -122,7 +124,9 @@ def _open_folder(root: pathlib.Path) -> FileTree:
                 files[name] = found
     except OSError as e:
         raise UserError(f"the folder {root} cannot be listed: {brief(e)}") from e
-    return FileTree(root, tuple(sorted(files)), frozenset(folders), ReadFolder(root), files)
+    sizes = {name: size for name, (size, _) in files.items()}
+    reader = ReadFolder(root)
+    return FileTree(root, tuple(sorted(files)), frozenset(folders), reader, files, sizes)
 
 
 def _walk(
@@ -171,7 +175,8 @@ def _archive_tree(
             found.add(folder)
             folder = posixpath.dirname(folder)
     reader = ReadArchive(path, content, by_path)
-    return FileTree(path, tuple(sorted(by_path)), frozenset(found), reader, {})
+    sizes = {name: member.size for name, member in by_path.items()}
+    return FileTree(path, tuple(sorted(by_path)), frozenset(found), reader, {}, sizes)
 
 
 def _has_hidden_part(name: str) -> bool:

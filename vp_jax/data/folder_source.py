@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from vp_jax.data import classes_file, csv_source, folder_layout
+from vp_jax.data.classes import Classes, order
 from vp_jax.data.examples import Example, Examples, Source
 from vp_jax.data.file_tree import FileTree, Reader, open_tree, printable
 from vp_jax.data.folder_layout import LAYOUT, SUFFIXES, Layout
@@ -28,7 +29,9 @@ CONTENT = (
 _Labelled = Sequence[tuple[str, int]]
 
 
-def read(task: Task, path: Path, test_fraction: float = 0.2) -> Source:
+def read(
+    task: Task, path: Path, test_fraction: float = 0.2, classes: Classes | None = None
+) -> Source:
     """Lists the images of `path`; each is read when asked for.
 
     `folder_layout.arrange` says how folders are laid out, `csv_source.arrange` what a CSV holds;
@@ -42,9 +45,12 @@ def read(task: Task, path: Path, test_fraction: float = 0.2) -> Source:
       task: whose data they are.
       path: the folder, archive or CSV.
       test_fraction: the share of images to hold out if there is no `test`, in (0, 1).
+      classes: those of a run, whose order the classes then have, and with it the same held-out
+        images as if folders or labels were sorted so.
 
     Raises:
-      UserError: the path or the fraction is unfit, or the layout is another one.
+      UserError: the path or the fraction is unfit, the layout is another one, or its classes are
+        not those given.
     """
     del task  # All folders are read alike.
     if not 0 < test_fraction < 1:
@@ -52,16 +58,20 @@ def read(task: Task, path: Path, test_fraction: float = 0.2) -> Source:
     if path.suffix.lower() in csv_source.SUFFIXES and not path.is_dir():
         table = csv_source.arrange(path)
         layout, reader, names = table.layout, table.read, table.class_names
-        fingerprint = table.fingerprint
+        fingerprint, sizes = table.fingerprint, table.sizes
     else:
         tree = open_tree(path)
         layout, reader = folder_layout.arrange(tree), tree.read
         names, fingerprint = _class_names(tree, layout), _fingerprint(tree, layout)
+        sizes = tree.sizes
+    if classes is not None:
+        layout, names, changed = _in_order(layout, names, classes, path)
+        fingerprint += changed
 
     splits = dict(layout.splits)
     if "test" not in splits:
         splits["train"], splits["test"] = _hold_out(splits["train"], test_fraction, path)
-    examples = {split: _examples(split, images, reader) for split, images in splits.items()}
+    examples = {split: _examples(split, x, reader, sizes) for split, x in splits.items()}
     return Source(
         path,
         len(layout.classes),
@@ -71,7 +81,29 @@ def read(task: Task, path: Path, test_fraction: float = 0.2) -> Source:
         val=examples.get("val"),
         upright=True,
         fingerprint=fingerprint,
+        class_keys=_keys(layout),
     )
+
+
+def _keys(layout: Layout) -> tuple[str, ...]:
+    return tuple(map(printable, layout.classes))
+
+
+def _in_order(
+    layout: Layout, names: tuple[str, ...], classes: Classes, path: Path
+) -> tuple[Layout, tuple[str, ...], str]:
+    """A layout with the labels of a run, its class names, and what that adds to a fingerprint."""
+    own = Classes(names, _keys(layout), names)
+    label = order(classes, own, "the run", f"the data in {printable(str(path))}")
+    if np.array_equal(label, np.arange(len(label))):
+        return layout, names, ""
+    place = np.argsort(label)
+    splits = {
+        split: sorted(((file, int(label[i])) for file, i in images), key=lambda x: (x[1], x[0]))
+        for split, images in layout.splits.items()
+    }
+    ordered = Layout(tuple(layout.classes[i] for i in place), splits, layout.base)
+    return ordered, tuple(names[i] for i in place), f" {label.tolist()}"
 
 
 def _class_names(tree: FileTree, layout: Layout) -> tuple[str, ...]:
@@ -120,7 +152,10 @@ class _ReadExample:
         return Example(self.read(path), int(self.labels[index]), printable(path))
 
 
-def _examples(split: str, images: _Labelled, reader: Reader) -> Examples:
+def _examples(split: str, images: _Labelled, reader: Reader, sizes: Mapping[str, int]) -> Examples:
     labels = np.array([label for _, label in images], np.int64)
-    get = _ReadExample(reader, tuple(path for path, _ in images), labels)
-    return Examples(split, len(images), get, labels)
+    paths = tuple(path for path, _ in images)
+    get = _ReadExample(reader, paths, labels)
+    names = np.array([printable(path) for path in paths], object)
+    size = np.array([sizes.get(path, -1) for path in paths], np.int64)
+    return Examples(split, len(images), get, labels, names=names, sizes=size)

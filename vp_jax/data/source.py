@@ -6,6 +6,7 @@ import os
 import pathlib
 
 from vp_jax.data import coop_source, folder_source, npz_source, tasks, tfds_source
+from vp_jax.data.classes import Classes
 from vp_jax.data.examples import Source
 from vp_jax.data.task import Task
 from vp_jax.errors import UserError
@@ -24,6 +25,7 @@ def read(
     download: bool = True,
     test_fraction: float = 0.2,
     splits: str = "official",
+    classes: Classes | None = None,
 ) -> Source:
     """Opens a task's dataset; `tfds_source`, `npz_source`, `folder_source`, `coop_source` say how.
 
@@ -38,6 +40,8 @@ def read(
         folder has none of its own.
       splits: `"official"`, or `"coop"` for CoOp's split files; their classes have names of their
         own, so whoever wants those takes `tasks.with_splits(task, splits)` for the task.
+      classes: those of a run. A folder of images then has them in their order; for others see
+        `classes.order`.
 
     Raises:
       UserError: the dataset is missing, with what to do about it; or it cannot be read, or has not
@@ -53,7 +57,7 @@ def read(
     if task.format == "npz":
         return npz_source.read(task, root)
     if task.format == "folder":
-        return folder_source.read(task, root, test_fraction)
+        return folder_source.read(task, root, test_fraction, classes)
     if task.format == "coop":
         return coop_source.read(task, root)
     return tfds_source.read(task, root, download=download)

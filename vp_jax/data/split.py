@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from vp_jax.data.classes import Classes
+from vp_jax.data.contents import Contents
 from vp_jax.data.images import Images, Rows
 from vp_jax.data.resize_rule import ResizeRule
 from vp_jax.data.tasks import Task
@@ -59,6 +61,8 @@ class TaskData:
       extra: further test splits by name, evaluated beside `test`.
       group_names: of the domains.
       pipeline: how the images reach the devices: `"resident"`, `"cached"` or `"stream"`.
+      classes: what tells the classes from others; by default their names.
+      contents: what tells the examples of each split from others; empty where nothing is known.
       reseed: the same images with the splits that another seed gives; None where the splits were
         made by hand.
 
@@ -75,6 +79,8 @@ class TaskData:
     extra: Mapping[str, Split] = dataclasses.field(default_factory=dict)
     group_names: tuple[str, ...] = ()
     pipeline: str = "resident"
+    classes: Classes | None = None
+    contents: Mapping[str, Contents] = dataclasses.field(default_factory=dict)
     reseed: Callable[[int], TaskData] | None = None
 
     def __post_init__(self) -> None:

@@ -112,4 +112,13 @@ def evaluation_summary(result: Mapping[str, Any]) -> str:
         f"{result['task']} with {result['backbone']}: {result['test_examples']:,} test examples"
         + (f", best step {result['step']:,} of {result['steps']:,}" if result["tune"] else "")
     )
-    return f"{head}\n{table(rows, ('', 'test accuracy', 'gain'))}"
+    return "\n".join([head, *_other_data(result), table(rows, ("", "test accuracy", "gain"))])
+
+
+def _other_data(result: Mapping[str, Any]) -> list[str]:
+    """A line that says so where a run was evaluated on other examples than its own."""
+    if result["same_data"] is not False:
+        return []
+    count = result["test_examples_trained_on"]
+    seen = "an unknown number" if count is None else f"{count:,}" if count else "none"
+    return [f"not the run's own test examples; it has trained on {seen} of these"]

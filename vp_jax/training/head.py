@@ -8,11 +8,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
-from vp_jax import backbones, heads
+from vp_jax import backbones, distributed, heads
 from vp_jax.backbones import Backbone
+from vp_jax.data import classes as classes_lib
+from vp_jax.data.classes import Classes
 from vp_jax.errors import UserError
+from vp_jax.training import record as record_lib
 from vp_jax.training.finished import load_part
 from vp_jax.training.text_features import (
     Features,
@@ -24,6 +28,8 @@ from vp_jax.training.workdir import TEXT_FEATURES
 
 FITTED = ("frequency", "iterative", "bayesian", "bayesian_plus")
 OF_FEATURES = ("text", "linear")
+READ_NAMES = ("text", "semantic")
+"""Heads that are made of the names of the classes."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +65,7 @@ def make_head(
     key: jax.Array,
     texts: Features,
     origin: dict[str, str],
+    classes: Classes | None = None,
 ) -> HeadOfRun:
     """Makes the head of `config.head`.
 
@@ -68,6 +75,7 @@ def make_head(
       class_names: of the task.
       key: of random mappings and random layers.
       texts, origin: as `make_texts` returns them.
+      classes: what tells the classes from others, if not their names alone.
 
     Raises:
       UserError: the class count and the head disagree, or the run to take the head from does not
@@ -81,7 +89,7 @@ def make_head(
         params = {**params, "kernel": backbone.logit_scale * texts["text_features"].T}
         meaningful = True
     if config.head.from_run is not None:
-        params = _from_run(config, backbone, params)
+        params = _from_run(config, backbone, params, classes or Classes(class_names))
         meaningful = True
     return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
 
@@ -151,13 +159,28 @@ def make_texts(
     return texts, origin
 
 
-def _from_run(config: ConfigDict, backbone: Backbone, like: dict[str, Any]) -> dict[str, Any]:
-    """The trained head of another run, which must be of the same backbone and shapes."""
-    params, identity = load_part(pathlib.Path(config.head.from_run), "head")
+def _from_run(
+    config: ConfigDict, backbone: Backbone, like: dict[str, Any], classes: Classes
+) -> dict[str, Any]:
+    """The trained head of another run, which must be of the same backbone, classes and shapes; its
+    classes are put in this run's order."""
+    other = pathlib.Path(config.head.from_run)
+    params, identity = load_part(other, "head")
     if identity["backbone"] != backbone.fingerprint:
         raise UserError(
             f"the head of {config.head.from_run} was trained on {identity['backbone']}, this run's "
             f"backbone is {backbone.fingerprint}; give --config.head.from_run of the same backbone"
+        )
+    record = record_lib.read(other)
+    places = None
+    if record is not None and record.classes is not None:
+        of_run, of_data = f"the run in {other}", "this run"
+        places = classes_lib.order(record.classes, classes, of_run, of_data)
+    elif distributed.is_main():
+        logging.warning(
+            "the run in %s was saved by a version that did not keep class names: its head is taken "
+            "as it is, for classes in the same order",
+            other,
         )
     wanted = {key: np.shape(value) for key, value in like.items()}
     found = {key: np.shape(value) for key, value in params.items()}
@@ -166,4 +189,6 @@ def _from_run(config: ConfigDict, backbone: Backbone, like: dict[str, Any]) -> d
             f"the head of {config.head.from_run} has the shapes {found}, this run needs {wanted}: "
             "it is of another kind of head or another number of classes"
         )
+    if places is not None:  # The last axis of each array is that of the classes.
+        params = {name: array[..., places] for name, array in params.items()}
     return params

@@ -53,7 +53,9 @@ class LinearProbe(Start):
             self.progress.train_images += len(split)
             return features
 
-        origin = {"of": repr((experiment.identity, config.seed, split.name, len(split)))}
+        known = experiment.task.contents.get(split.name)
+        examples = len(split) if known is None else known.digests(ordered=True)
+        origin = {"of": repr((experiment.identity, config.seed, split.name, examples))}
         return features_lib.cached(self.workdir / FEATURES, split, timed, origin)
 
     def _sweep(self, train: np.ndarray) -> linear_probe.Probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +18,16 @@ from ml_collections import ConfigDict
 from vp_jax import backbones, data, distributed, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Mixing
+from vp_jax.data.classes import Classes, same_names
+from vp_jax.data.contents import checksum
 from vp_jax.errors import UserError
+from vp_jax.training import record as record_lib
 from vp_jax.training.checks import check, make_augment, make_mixing, make_prompt
 from vp_jax.training.device_memory import resident_limit
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs, resize_rule
 from vp_jax.training.fsdp import gather_on_use, mesh_of
 from vp_jax.training.head import (
+    READ_NAMES,
     HeadOfRun,
     is_probe,
     make_head,
@@ -128,7 +133,12 @@ def setup_all(
     if backbone is None:
         backbone = load_backbone(first)
     drawn = [init_prompt(config, backbone) for config in configs]
-    task = load_task(first, backbone)
+    record = record_lib.read(workdir) or record_lib.Record(None, None)
+    task = load_task(first, backbone, record.classes)
+    if record.classes is not None and first.head.name in READ_NAMES:
+        whose = f"the run in {workdir}", "these data"
+        same_names(record.classes.names, task.class_names, *whose)
+    _check_shared(task)
     tasks = {first.seed: task}
     tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
     texts = make_texts(first, backbone, task.class_names, workdir)
@@ -136,6 +146,17 @@ def setup_all(
         _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
         for config, params in zip(configs, drawn, strict=True)
     ]
+
+
+def _check_shared(task: data.TaskData) -> None:
+    """Refuses processes that do not read the same data."""
+    known = json.dumps(record_lib.describe(record_lib.task_classes(task), task.contents))
+    number = checksum(known.encode()) >> 1
+    if distributed.least(number, -number) != (number, -number):
+        raise UserError(
+            f"the processes read different data of {task.task.name}: give all the same "
+            "--config.task.data_dir, on a disk that they share or with the same files"
+        )
 
 
 def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
@@ -167,7 +188,7 @@ def _assemble(
     schedules = make_schedules(config, total_steps) if by_steps else {}
 
     head_key = jax.random.fold_in(init_key, HEAD_STREAM)
-    head = make_head(config, backbone, task.class_names, head_key, texts, text_origin)
+    head = make_head(config, backbone, task.class_names, head_key, texts, text_origin, task.classes)
     space, takes = config.prompt.space, head.head.takes
     whole = make_outputs(backbone, prompt, space, takes, resized=task.resized)
     parts: Parts = {
@@ -254,11 +275,18 @@ def per_unit_of_length(parts: Parts, outputs: Forward, split: data.Split) -> dic
     return {**parts["head"], "kernel": parts["head"]["kernel"] / np.float32(length)}
 
 
-def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
+def load_task(
+    config: ConfigDict, backbone: Backbone, classes: Classes | None = None
+) -> data.TaskData:
     """The data of `config.task`, resized for the backbone where they are not small.
 
+    Args:
+      config: all settings.
+      backbone: whose images they become.
+      classes: those that a run has trained on, in its order.
+
     Raises:
-      UserError: they are missing, damaged, or leave nothing to validate on.
+      UserError: they are missing, damaged, have other classes, or leave nothing to validate on.
     """
     task = data.load_task(
         config.task.name,
@@ -275,6 +303,7 @@ def load_task(config: ConfigDict, backbone: Backbone) -> data.TaskData:
         pipeline=config.task.pipeline,
         resident_limit=resident_limit(),
         cache_dir=config.task.cache_dir or data.cache_folder(),
+        classes=classes,
     )
     if config.tune and config.select_on == "val" and not len(task.val):
         raise UserError(

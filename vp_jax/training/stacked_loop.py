@@ -21,6 +21,7 @@ from vp_jax.training.forward import Parts
 from vp_jax.training.loop import Loop, shown_in_bar
 from vp_jax.training.metrics import Metrics
 from vp_jax.training.parts import longer_warmup
+from vp_jax.training.record import Splits, keep, of_task
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import put
 from vp_jax.training.stacked import Stack, Traits, pick
@@ -123,6 +124,19 @@ class StackedLoop(Loop):
             "prompt": [e.identity["prompt"] for e in self.experiments],
         }
 
+    @property
+    def splits(self) -> Splits:
+        """What the examples of each split are, for every seed."""
+        first = self.experiment
+        others = {e.config.seed: e.task for e in self.experiments}
+        del others[first.config.seed]
+        of_others = {
+            f"{name} of seed {seed}": task.contents[name]
+            for seed, task in others.items()
+            for name in ("train", "val")
+        }
+        return {**first.task.contents, **of_others}
+
     def make_feed(self) -> StackedFeed:
         """The images, once for all members."""
         tasks = [e.task for e in self.experiments]
@@ -147,6 +161,7 @@ class StackedLoop(Loop):
         for i, progress in enumerate(self.progress.members):
             of_all = {
                 "done": True,
+                "data_changes": self.progress.data_changes,
                 "train_seconds": self.progress.train_seconds,
                 "train_images": self.progress.train_images // len(self.experiments),
                 "wall_seconds": self.progress.wall_seconds,
@@ -190,9 +205,11 @@ class StackedLoop(Loop):
         """Saves checkpoints of one member as its own run has them: the best and the last."""
         best = self.stack.member(jax.device_get(self.state.best), number)
         experiment, progress = self.experiments[number], outcome.progress
+        about = of_task(experiment.task)
+        keep(self.folders[number], about, experiment.task.contents)
         checkpoints = Checkpoints(self.folders[number] / CHECKPOINTS)
         for state in (best, outcome.last):
-            meta = make_meta(experiment, experiment.identity, progress, int(state.step))
+            meta = make_meta(experiment, experiment.identity, progress, int(state.step), about)
             checkpoints.save(state, meta, progress.best_step)
         checkpoints.close()
 

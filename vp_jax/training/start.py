@@ -7,10 +7,14 @@ import pathlib
 import time
 from typing import Any
 
+from absl import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vp_jax import data
+from vp_jax import data, distributed
+from vp_jax.data import contents
+from vp_jax.errors import UserError
+from vp_jax.training import record as record_lib
 from vp_jax.training import step as step_lib
 from vp_jax.training.checkpoints import Checkpoints
 from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
@@ -34,6 +38,7 @@ class Progress:
       stale: evaluations since then.
       zero_shot: accuracy before training on the split that is selected on; None where the head
         had nothing but random numbers.
+      data_changes: how the data differ from those of the first start, as far as that was accepted.
       done: whether training is over.
       train_seconds, train_images: of steady training, the first step of a start left out.
       wall_seconds: of all starts together.
@@ -43,6 +48,7 @@ class Progress:
     best: dict[str, float] = dataclasses.field(default_factory=dict)
     stale: int = 0
     zero_shot: float | None = None
+    data_changes: list[str] = dataclasses.field(default_factory=list)
     done: bool = False
     train_seconds: float = 0.0
     train_images: int = 0
@@ -109,14 +115,20 @@ def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
 
 
 def make_meta(
-    experiment: Experiment, identity: dict[str, Any], progress: Progress, step: int
+    experiment: Experiment,
+    identity: dict[str, Any],
+    progress: Progress,
+    step: int,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself: whose it is, how far the run is, where in the data."""
+    """What a checkpoint says of itself: whose it is, how far the run is, where in which data."""
     epoch, position = divmod(step, experiment.steps_per_epoch)
     return {
         "identity": identity,
         "progress": dataclasses.asdict(progress),
         "data_position": {"seed": experiment.config.seed, "epoch": epoch, "batch": position},
+        "total_steps": experiment.total_steps,
+        **about,
     }
 
 
@@ -131,6 +143,7 @@ class Start:
       evaluate: of a split with any parts.
       zero_shot: the model before training.
       checkpoints: of the run.
+      about: its classes and data, as checkpoints have them.
       state, step, progress: fresh, or as the newest checkpoint has them.
       is_fresh: whether there was none.
     """
@@ -149,12 +162,15 @@ class Start:
         self.zero_shot = ZeroShot(experiment, self.frozen, self.feed, self.mesh)
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
         self.workdir = workdir
+        self.about = record_lib.of_task(experiment.task, self.splits)
         fresh = self.fresh()
         found = self.checkpoints.restore_latest(fresh, self.identity)
         self.progress = self.progress_type()
         if found is not None:
             fresh, meta = found
             self.progress = self.progress_type(**meta["progress"])
+            self._meet_data(meta, int(fresh.step))
+        record_lib.keep(workdir, self.about, self.splits)
         self.wall_before = self.progress.wall_seconds
         self.state: State = put(fresh, self.everywhere)
         self.step = int(fresh.step)
@@ -164,6 +180,30 @@ class Start:
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with to belong to this run."""
         return self.experiment.identity
+
+    @property
+    def splits(self) -> record_lib.Splits:
+        """What the examples of each split are."""
+        return self.experiment.task.contents
+
+    def _meet_data(self, meta: dict[str, Any], step: int) -> None:
+        """Refuses to go on with other data than the checkpoint's, unless they are accepted."""
+        experiment, record = self.experiment, record_lib.parse(meta)
+        record_lib.check_classes(record, experiment.task, self.workdir)
+        texts = record_lib.changes(record, self.splits, self.workdir)
+        texts += record_lib.schedule_changes(
+            meta, step, experiment.steps_per_epoch, experiment.total_steps
+        )
+        if not texts:
+            self.about["data"] = contents.joined(record.data or {}, self.about["data"])
+            return
+        what = f"the data are not those that the run in {self.workdir} began with: "
+        what += "; ".join(texts)
+        if not self.config.task.accept_changed_data:
+            raise UserError(f"{what}. {record_lib.ADVICE}")
+        self.progress.data_changes.append("; ".join(texts))
+        if distributed.is_main():
+            logging.warning("%s. This is accepted: %s", what, record_lib.CONSEQUENCES)
 
     def make_feed(self) -> Feed:
         """The way in which batches get to the devices."""
@@ -199,7 +239,7 @@ class Start:
           UserError: the disk is full; the checkpoints saved before are untouched.
         """
         self.progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        meta = make_meta(self.experiment, self.identity, self.progress, self.step)
+        meta = make_meta(self.experiment, self.identity, self.progress, self.step, self.about)
         self.checkpoints.save(self.state, meta, self.progress.best_step)
 
     def outcome(self) -> Outcome:

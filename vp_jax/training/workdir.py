@@ -22,11 +22,12 @@ METRICS = "metrics.jsonl"
 TEXT_FEATURES = "text_features.safetensors"
 MAPPING = "mapping.csv"
 FEATURES = "features"
+DATA = "data.npz"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 MEMBERS = "members"
 """Among the settings of a sweep: what each of its runs has of its own, as texts."""
-OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, CHECKPOINTS, TENSORBOARD)
+OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, DATA, CHECKPOINTS, TENSORBOARD)
 
 SEEN_AFTER_SECONDS = 60
 """How long a network disk may take to show a process what another has written."""
@@ -43,6 +44,7 @@ MAY_CHANGE = (
     "task.pipeline",
     "task.cache_dir",
     "task.workers",
+    "task.accept_changed_data",
     "checkpoint_every_steps",
     "call_seconds",
 )
