@@ -5,10 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_files import classes, write_archive, write_folder
+from fake_files import classes, picture, write_archive, write_folder
 from fake_tfds import png
 
-from vp_jax.data import contents, load_task
+from vp_jax.data import Task, contents, load_task
 from vp_jax.data.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 
@@ -118,14 +118,9 @@ def test_arrays_are_told_apart_by_their_content(tmp_path):
         return load_npz(tmp_path / name)
 
     def load_npz(path, pipeline="resident", **settings):
-        rule = ResizeRule(6)
-        return load_task(
-            NPZ, data_dir=path, resize=rule, progress=False, pipeline=pipeline, **settings
-        )
+        settings = {"resize": ResizeRule(6), "progress": False, "pipeline": pipeline, **settings}
+        return load_task(Task("arrays", format="npz"), data_dir=path, **settings)
 
-    from vp_jax.data import Task
-
-    NPZ = Task("arrays", format="npz")
     images = np.random.default_rng(0).integers(0, 256, (30, 6, 6), dtype=np.uint8)
     labels = np.arange(30) % 3
     one = write("one.npz", images, labels, ["a", "b", "c"])
@@ -157,7 +152,4 @@ def test_classes_in_a_runs_order_give_the_runs_held_out_images(tmp_path):
 
 
 def _images(name):
-    return [
-        png(np.random.default_rng(i + 100 * ord(name[0])).integers(0, 256, (6, 6, 3), np.uint8))
-        for i in range(10)
-    ]
+    return [png(picture(i + 100 * ord(name[0]))) for i in range(10)]
