@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from vp_jax import config_files, user_cache
+from vp_jax import config_files, files, user_cache
 from vp_jax.compilation_cache import keep_compiled_programs
 from vp_jax.config_files import load as load_config
 from vp_jax.errors import UserError, unknown
@@ -26,11 +26,13 @@ STATUS_USER_ERROR = 2
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Calls `main(argv)`; exits with 0 when done or interrupted, with 2 on a user's mistake.
+    """Calls `main(argv)`; exits with 0 when done, with 2 on a user's mistake, with 130 or 143 when
+    SIGINT or SIGTERM has stopped it before its end.
 
     With several processes, other errors end with 1 and say how to go on.
     """
     INTERRUPTS.install()
+    _drop_late_answers()
     keep_freed_memory()
     keep_compiled_programs(user_cache.folder() / "programs")
     try:
@@ -38,11 +40,11 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         _leave(STATUS_USER_ERROR)
-    except Interrupted as signal:
-        print(f"\nstopped by {signal}; the same command goes on from the last checkpoint")
-        _leave(0)
+    except Interrupted as stop:
+        print(f"\nstopped by {stop}; {INTERRUPTS.going_on()}")
+        _leave(stop.status)
     except Exception as error:
-        if isinstance(error, OSError) and _is_disk_full(error):
+        if isinstance(error, OSError) and files.is_disk_full(error):
             where = error.filename or "the workdir"
             print(
                 f"error: the disk is full: {where} could not be written; the last good checkpoint "
@@ -62,10 +64,16 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         _leave(STATUS_ERROR)
 
 
-def _is_disk_full(error: OSError) -> bool:
-    from vp_jax.training.checkpoints import is_disk_full
+def _drop_late_answers() -> None:
+    """Says nothing of what TensorStore answers when a failed read or write is over already, in
+    threads of its own; the error itself is raised and reported."""
+    report = sys.unraisablehook
 
-    return is_disk_full(error)
+    def hook(what: sys.UnraisableHookArgs) -> None:
+        if str(what.exc_value) != "Event loop is closed":
+            report(what)
+
+    sys.unraisablehook = hook
 
 
 def _is_one_of_several() -> bool:

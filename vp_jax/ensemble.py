@@ -14,6 +14,7 @@ from vp_jax.data import TaskData
 from vp_jax.data.classes import order
 from vp_jax.data.contents import Contents, aligned
 from vp_jax.errors import UserError
+from vp_jax.interrupts import INTERRUPTS
 from vp_jax.runs import load_best
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
@@ -62,6 +63,7 @@ def ensemble_predictions(
     """
     if not workdirs:
         raise UserError("an ensemble needs the workdir of at least one run")
+    INTERRUPTS.begin()
     first: setup_lib.Experiment | None = None
     total = np.zeros(())
     for workdir in map(pathlib.Path, workdirs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -16,9 +15,11 @@ from ml_collections import ConfigDict
 from vp_jax import report, runs
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
+from vp_jax.interrupts import INTERRUPTS
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.evaluation import Evaluation, measure
+from vp_jax.training.finished import going_on
 from vp_jax.training.mapping_file import write_mapping
 from vp_jax.training.members import Member, grid, label, member_configs, parse_vary
 from vp_jax.training.metrics import read_metrics
@@ -68,9 +69,11 @@ def train_many(
     sweep = _with_members(config, members)
     workdir_lib.check_settings(workdir, sweep)
     path = workdir / workdir_lib.RESULT
-    if path.exists():
+    INTERRUPTS.begin(lambda: going_on(workdir))
+    finished = workdir_lib.read_result(workdir)
+    if finished is not None:
         print(f"this sweep is finished: {path}", file=sys.stderr)
-        return json.loads(path.read_text())
+        return finished
     experiments = setup_lib.setup_all(configs, workdir, backbone)
     _check_experiment(experiments[0])
     folders = [workdir / str(number) for number in range(len(members))]
@@ -85,6 +88,7 @@ def train_many(
             )
         loop = StackedLoop(experiments, workdir, folders)
         result = _finish(loop, loop.run(), members)
+        INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
     return result
 

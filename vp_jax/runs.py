@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +14,12 @@ from vp_jax import data, distributed, prompts, report
 from vp_jax.backbones import Backbone
 from vp_jax.data import scores
 from vp_jax.data.preprocess import preprocess
+from vp_jax.interrupts import INTERRUPTS
 from vp_jax.training import setup as setup_lib
 from vp_jax.training import workdir as workdir_lib
 from vp_jax.training.checkpoints import size
 from vp_jax.training.evaluation import Evaluation
-from vp_jax.training.finished import best_step, open_checkpoints
+from vp_jax.training.finished import best_step, going_on, open_checkpoints
 from vp_jax.training.forward import Parts, remaining_rule
 from vp_jax.training.fsdp import mesh_of, put_frozen
 from vp_jax.training.head import is_probe
@@ -63,9 +63,11 @@ def train(
     check_batch_size(config.batch_size, mesh_of(config))
     workdir_lib.check_settings(workdir, config)
     path = workdir / workdir_lib.RESULT
-    if path.exists():
+    INTERRUPTS.begin(lambda: going_on(workdir))
+    finished = workdir_lib.read_result(workdir)
+    if finished is not None:
         distributed.say(f"this run is finished: {path}")
-        return json.loads(path.read_text())
+        return finished
     experiment = setup_lib.setup(config, workdir, backbone)
     with workdir_lib.claim(workdir, config):
         head = experiment.head
@@ -82,6 +84,7 @@ def train(
         write_mapping(experiment, outcome.best, workdir)
         if outcome.progress.best_step > 0:
             draw(experiment, outcome, zero_shot, tuned, workdir)
+        INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
         distributed.wait()
     return result
@@ -288,6 +291,7 @@ def evaluate(
       UserError: no run or no checkpoint there, something of it is missing or damaged, or the data
         have other classes.
     """
+    INTERRUPTS.begin()
     workdir = pathlib.Path(workdir)
     config = workdir_lib.read_config(workdir)
     with config.ignore_type():
@@ -333,6 +337,5 @@ def load_best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts
     check_classes(parse(meta), experiment.task, workdir)
     best = best_step(meta, workdir)
     if best != int(state.step):
-        state = checkpoints.restore(best, fresh)
-    checkpoints.close()
+        state = checkpoints.read_one(best, lambda step: checkpoints.restore(step, fresh))
     return best, {**state.mapping, **state.tuned}

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
 
-from vp_jax import user_cache
+from vp_jax import files, locks, user_cache
 from vp_jax.data.brightness import Levels
 from vp_jax.data.decoding import Decoder, Index
 from vp_jax.data.images import MappedImages, release
@@ -33,6 +34,17 @@ FORMAT = 3
 
 ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
 INCOMPLETE, LOCK = ".incomplete-", ".lock"
+
+DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What json and numpy raise where a file was cut off or holds something else."""
 
 Fill = Callable[[np.ndarray, Callable[[], None]], Index]
 """Writes all images into an array, calling its second argument now and then."""
@@ -82,7 +94,7 @@ def find(place: pathlib.Path, fingerprint: str) -> Index | None:
             if list(images.shape) != about["images"] or images.dtype != np.uint8:
                 return None
         return index
-    except (OSError, ValueError, KeyError, TypeError):
+    except (*DAMAGED, OSError):
         return None
 
 
@@ -131,10 +143,12 @@ def build(
                 "levels": index.levels,
             }
             (staging / ABOUT).write_text(json.dumps(about))
+            files.sync_tree(staging)
             (staging / LOCK).unlink()
             if place.exists():
                 place.rename(staging.with_name(f"{staging.name}.old"))
             staging.rename(place)
+            files.sync_folder(place.parent)
         except OSError as e:
             if find(place, fingerprint) is None:  # Another process may have been faster.
                 raise _unwritable(place.parent, e) from e
@@ -146,18 +160,18 @@ def build(
 
 
 def _locked(folder: pathlib.Path) -> IO[str]:
-    """The lock file of an entry that is being made; open and locked."""
+    """The lock file of an entry that is being made; open, and locked where the disk has locks."""
     file = open(folder / LOCK, "w")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    locks.lock(file)
     return file
 
 
 def _remove_abandoned(folder: pathlib.Path) -> None:
     """Removes what processes left that were killed while they made an entry."""
     for lock in folder.glob(f"{INCOMPLETE}*/{LOCK}"):
-        with contextlib.suppress(OSError), open(lock) as file:  # Whoever makes it has locked it.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+        with contextlib.suppress(OSError), open(lock) as file:
+            if locks.lock(file):  # Whoever makes it would have locked it.
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _create(path: pathlib.Path, shape: tuple[int, ...]) -> np.memmap:

@@ -86,8 +86,8 @@ def _read(path: pathlib.Path, origin: Mapping[str, str]) -> np.ndarray | None:
             with safetensors.safe_open(path, "numpy") as file:
                 if (file.metadata() or {}) == dict(origin):
                     return file.get_tensor("features")
-        except (OSError, safetensors.SafetensorError):
-            pass  # cut off by a kill: it holds nothing that cannot be computed again
+        except (OSError, ValueError, safetensors.SafetensorError):
+            pass  # cut off by a power cut: it holds nothing that cannot be computed again
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,23 +10,36 @@ from typing import Any
 import numpy as np
 
 from vp_jax.errors import UserError
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.training import checkpoint_files
+from vp_jax.training.saved_checkpoints import SavedCheckpoints, set_aside
 from vp_jax.training.workdir import CHECKPOINTS, read_config
 
 
-def open_checkpoints(workdir: pathlib.Path) -> Checkpoints:
-    """The checkpoints of a run, at least one; to be closed.
+def open_checkpoints(workdir: pathlib.Path) -> SavedCheckpoints:
+    """The checkpoints of a run, at least one, to be read.
 
     Raises:
       UserError: there is none.
     """
     folder = workdir / CHECKPOINTS
-    if folder.is_dir():
-        checkpoints = Checkpoints(folder)
-        if checkpoints.steps():
-            return checkpoints
-        checkpoints.close()
+    checkpoints = SavedCheckpoints(folder)
+    if folder.is_dir() and checkpoints.steps():
+        return checkpoints
+    damaged = set_aside(workdir)
+    if damaged:
+        raise UserError(
+            f"{workdir} holds no whole checkpoint: {', '.join(damaged)} were damaged and are kept "
+            "beside the folder of checkpoints (ls -lR shows their files); train again"
+        )
     raise UserError(f"{workdir} holds no checkpoint yet; train first")
+
+
+def going_on(workdir: pathlib.Path) -> str:
+    """From where the same command goes on with a run that was stopped, in words."""
+    with contextlib.suppress(OSError):
+        if steps := checkpoint_files.steps(workdir / CHECKPOINTS):
+            return f"the same command goes on from the last checkpoint, of step {steps[-1]}"
+    return "nothing has been saved yet: the same command begins anew"
 
 
 def best_step(meta: Mapping[str, Any], workdir: pathlib.Path) -> int:
@@ -59,15 +73,12 @@ def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], 
             f"the run in {workdir} trained {' and '.join(config.tune) or 'nothing'}, not a {part}"
         )
     checkpoints = open_checkpoints(workdir)
-    try:
-        meta = checkpoints.meta(checkpoints.steps()[-1])
-        arrays = checkpoints.arrays(best_step(meta, workdir))
-    except UserError:
-        raise
-    except Exception as error:  # whatever orbax and tensorstore raise on damaged files
-        raise UserError(f"the checkpoints of {workdir} cannot be read: {error}") from error
-    finally:
-        checkpoints.close()
+    step, meta, arrays = checkpoints.newest(
+        lambda step: (step, checkpoints.meta(step), checkpoints.arrays(step))
+    )
+    best = best_step(meta, workdir)
+    if best != step:
+        arrays = checkpoints.read_one(best, checkpoints.arrays)
     prefix = f"tuned.{part}."
     found = {n.removeprefix(prefix): x for n, x in arrays.items() if n.startswith(prefix)}
     return found, meta["identity"]

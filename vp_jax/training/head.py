@@ -19,6 +19,7 @@ from vp_jax.errors import UserError
 from vp_jax.training import record as record_lib
 from vp_jax.training.finished import load_part
 from vp_jax.training.text_features import (
+    DamagedTexts,
     Features,
     compute_text_features,
     describe,
@@ -149,9 +150,12 @@ def make_texts(
     origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
     if name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)
-    stored = load_text_features(workdir / TEXT_FEATURES, origin)
-    if stored is not None:
-        return stored, origin
+    try:
+        stored = load_text_features(workdir / TEXT_FEATURES, origin)
+        if stored is not None:
+            return stored, origin
+    except DamagedTexts:
+        distributed.say(f"{workdir / TEXT_FEATURES} is damaged; its texts are computed again")
     texts = {"text_features": compute_text_features(tower, class_names, templates)}
     if name == "semantic":
         sources = backbone.source_classes

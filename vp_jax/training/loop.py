@@ -37,16 +37,17 @@ class Loop(Start):
             distributed.say(f"going on from step {self.step} of {total}")
         if total and (notice := cut_warmup(self.config, total)):
             distributed.say(notice)
-        try:
-            if self.is_fresh:
-                self._begin()
-            if not self.progress.done:
-                with INTERRUPTS.deferred():
-                    self._train(metrics)
-            self.checkpoints.wait()
-        finally:
-            metrics.close()
-        return self.outcome()
+        with self.checkpoints:
+            try:
+                if self.is_fresh:
+                    self._begin()
+                if not self.progress.done:
+                    with INTERRUPTS.deferred():
+                        self._train(metrics)
+                self.checkpoints.wait()
+            finally:
+                metrics.close()
+            return self.outcome()
 
     def _open_metrics(self) -> Any:
         schedules = self.experiment.schedules
@@ -127,7 +128,7 @@ class Loop(Start):
                     self.progress.train_images += examples
                     wanted = config.call_seconds * (stop - begun) / seconds
                     allowed = min(max(int(wanted), 1), 2 * allowed, pace.most_steps)
-                allowed, undisturbed = distributed.least(allowed, INTERRUPTS.received is None)
+                allowed, signal = distributed.least(allowed, -INTERRUPTS.number)
                 bar.update(examples)
                 for row in logged:
                     shown.update(self._write(metrics, *row))
@@ -137,7 +138,7 @@ class Loop(Start):
                 epoch, position = divmod(self.step, experiment.steps_per_epoch)
                 last = self.step == total_steps
                 evaluates = position == 0 and (epoch % config.eval_every_epochs == 0 or last)
-                stops = not undisturbed
+                stops = signal != 0
                 if evaluates or stops or self._is_checkpoint_step():
                     if needs_zero_shot:
                         self._measure_zero_shot()
@@ -145,12 +146,14 @@ class Loop(Start):
                     if evaluates:
                         self._evaluate(metrics, last)
                         shown[config.select_on] = f"{self._best_so_far():.1%}"
+                    metrics.sync()  # Rows up to a checkpoint are not written again.
                     self.save()
-                if stops and not self.progress.done:
+                if stops:
                     self.checkpoints.wait()
                     bar.close()
                     distributed.say(f"saved step {self.step} of {total_steps} in {self.workdir}")
-                    raise Interrupted(INTERRUPTS.received or "a signal to another process")
+                    by = INTERRUPTS.received or "a signal to another process"
+                    raise Interrupted(by, -signal)
 
     def _make_advance(self, pace: Pace) -> Advance:
         experiment = self.experiment

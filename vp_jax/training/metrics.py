@@ -12,7 +12,7 @@ from vp_jax.training.workdir import METRICS, TENSORBOARD
 
 
 def read_metrics(workdir: pathlib.Path, up_to_step: int | None = None) -> list[dict[str, Any]]:
-    """The rows written so far; a last line that was cut off by a kill is left out.
+    """The rows written so far, up to a line that was cut off by a kill or a power cut.
 
     Args:
       workdir: the run's folder.
@@ -20,10 +20,12 @@ def read_metrics(workdir: pathlib.Path, up_to_step: int | None = None) -> list[d
     """
     path = workdir / METRICS
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
         except ValueError:
+            break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             break
         if up_to_step is None or row["step"] <= up_to_step:
             rows.append(row)
@@ -60,6 +62,15 @@ class Metrics:
         self._file.flush()
         self._board.add(step, values)
 
+    def sync(self) -> None:
+        """Returns when the rows written so far are on disk.
+
+        Raises:
+          OSError: there is no space for them.
+        """
+        if self._writes:
+            files.sync(self._file)
+
     def close(self) -> None:
         """Writes out what is buffered.
 
@@ -69,6 +80,10 @@ class Metrics:
         if not self._writes:
             return
         try:
-            self._file.close()
+            try:
+                if not self._file.closed:
+                    files.sync(self._file)
+            finally:
+                self._file.close()
         finally:
             self._board.close()

@@ -36,9 +36,11 @@ class LinearProbe(Start):
             chosen = self.evaluate(self.parts(), self.selection)
             self.progress.record(self.step, self.measured(chosen), self.metric)
             self.progress.done = True
+        with self.checkpoints:
             self.save()
-        features_lib.forget(self.workdir / FEATURES)
-        return self.outcome()
+            self.checkpoints.wait()
+            features_lib.forget(self.workdir / FEATURES)
+            return self.outcome()
 
     def _features(self, split: data.Split) -> np.ndarray:
         experiment, config = self.experiment, self.config

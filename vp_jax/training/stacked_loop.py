@@ -77,6 +77,11 @@ class MembersMetrics:
     def __init__(self, folders: Sequence[pathlib.Path], step: int):
         self.each = [Metrics(folder, step) for folder in folders]
 
+    def sync(self) -> None:
+        """Returns when the rows written so far are on disk."""
+        for metrics in self.each:
+            metrics.sync()
+
     def close(self) -> None:
         """Writes out what is buffered."""
         for metrics in self.each:
@@ -177,7 +182,6 @@ class StackedLoop(Loop):
                     zero_shot=self.zero_shots[i],
                 )
             )
-        self.checkpoints.close()
         return outcomes
 
     def test(self, split: data.Split) -> Together:
@@ -207,11 +211,11 @@ class StackedLoop(Loop):
         experiment, progress = self.experiments[number], outcome.progress
         about = of_task(experiment.task)
         keep(self.folders[number], about, experiment.task.contents)
-        checkpoints = Checkpoints(self.folders[number] / CHECKPOINTS)
-        for state in (best, outcome.last):
-            meta = make_meta(experiment, experiment.identity, progress, int(state.step), about)
-            checkpoints.save(state, meta, progress.best_step)
-        checkpoints.close()
+        with Checkpoints(self.folders[number] / CHECKPOINTS) as checkpoints:
+            for state in (best, outcome.last):
+                meta = make_meta(experiment, experiment.identity, progress, int(state.step), about)
+                checkpoints.save(state, meta, progress.best_step)
+            checkpoints.wait()
 
     def _open_metrics(self) -> MembersMetrics:
         each = [e.schedules for e in self.experiments]

@@ -248,7 +248,8 @@ class Start:
         progress.wall_seconds = self.wall_before + time.monotonic() - self.started
         best = self.state
         if progress.best_step not in (-1, self.step):
-            best = self.checkpoints.restore(progress.best_step, self.state)
+            best = self.checkpoints.read_one(
+                progress.best_step, lambda step: self.checkpoints.restore(step, self.state)
+            )
         best = put({**best.mapping, **best.tuned}, self.everywhere)
-        self.checkpoints.close()
         return Outcome(best, self.state, progress, self.evaluate, self.frozen, self.zero_shot)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from vp_jax import distributed, files, heads
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 
 Features = dict[str, np.ndarray]  # [names, D] by what they are of
+
+
+class DamagedTexts(UserError):
+    """A file of text features is not whole; they can be computed again."""
 
 
 def compute_text_features(
@@ -37,20 +42,23 @@ def load_text_features(path: pathlib.Path, origin: Mapping[str, str]) -> Feature
     """Text features as `store_text_features` left them, or None where there are none.
 
     Raises:
-      UserError: they are of another backbone or other texts, or damaged.
+      DamagedTexts: the file is not whole.
+      UserError: they are of another backbone or other texts, or cannot be read.
     """
-    if not path.exists():
-        return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
-            features = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        features, metadata = _decode(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DamagedTexts(f"{path} is damaged ({error}); delete it and run again") from error
     for key, value in origin.items():
-        if (metadata or {}).get(key) != value:
+        if metadata.get(key) != value:
             raise UserError(
-                f"{path} belongs to another run: its {key} is {(metadata or {}).get(key)} there "
+                f"{path} belongs to another run: its {key} is {metadata.get(key)} there "
                 f"and {value} here. Give another --workdir"
             )
     return features
@@ -61,6 +69,19 @@ def store_text_features(path: pathlib.Path, features: Features, origin: Mapping[
 
     Of several processes the main one does.
     """
-    if features and distributed.is_main() and not path.exists():
-        content = save(features, metadata=dict(origin))
+    if not features or not distributed.is_main():
+        return
+    content = save(features, metadata=dict(origin))
+    if not path.exists() or path.stat().st_size != len(content) or path.read_bytes() != content:
         files.write(path, lambda file: file.write(content))
+
+
+def _decode(content: bytes) -> tuple[Features, dict[str, str]]:
+    """The tensors and the metadata of a safetensors file.
+
+    Raises:
+      SafetensorError, ValueError: it is damaged.
+    """
+    features = load(content)
+    length = int.from_bytes(content[:8], "little")
+    return features, json.loads(content[8 : 8 + length]).get("__metadata__", {})

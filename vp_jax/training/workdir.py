@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
+import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vp_jax import distributed, files
+from vp_jax import distributed, files, locks
 from vp_jax.config import from_json
 from vp_jax.errors import UserError
 
@@ -31,6 +32,9 @@ OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, DATA, CHECKPO
 
 SEEN_AFTER_SECONDS = 60
 """How long a network disk may take to show a process what another has written."""
+
+LONGEST = 3800
+"""Of the path of a workdir in bytes, so that those of its files can be named."""
 
 # Where things lie and how often they are saved may change between two starts of one run.
 MAY_CHANGE = (
@@ -84,16 +88,49 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     return config
 
 
+def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """What a finished run has left in its folder, or None where it is not finished.
+
+    A file that is not whole, as after a power cut, is left out with a warning: the run makes it
+    again from its checkpoints.
+
+    Raises:
+      UserError: it is there and cannot be read.
+    """
+    path = workdir / RESULT
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}; mend that, or delete it to test again"
+        ) from error
+    except ValueError:
+        result = None
+    if isinstance(result, dict) and ("test_accuracy" in result or "members" in result):
+        return result
+    distributed.say(f"{path} is not whole, as after a power cut; it is made again")
+    return None
+
+
 def _read(workdir: pathlib.Path) -> ConfigDict:
     path = workdir / CONFIG
     try:
-        settings = json.loads(path.read_text())
-    except FileNotFoundError:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError("it holds no settings")
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{workdir} holds no run of vp_jax: {CONFIG} is missing; give the --workdir of one"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({error}), so it is unknown with which settings the run was made; "
+            "put a copy of it in its place, or give another --workdir"
+        ) from error
     return from_json(settings, path)
 
 
@@ -122,13 +159,13 @@ def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
             f"the workdir {workdir} cannot be written: {error.strerror}; give another --workdir"
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if locks.lock(lock) is False:
             raise UserError(
                 f"another process is training in {workdir}; wait for it, or give another --workdir"
-            ) from error
+            )
         check_settings(workdir, config)
+        for partial in workdir.glob(f".*{files.PARTIAL}"):  # of starts that were killed
+            partial.unlink(missing_ok=True)
         if not (workdir / CONFIG).exists():
             write_json(workdir / CONFIG, json.loads(config.to_json()))
         distributed.wait()
@@ -153,8 +190,16 @@ def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
     Raises:
       UserError: names every setting that differs, with both values.
     """
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"the workdir {workdir} is a file; give another --workdir")
+    try:
+        if workdir.exists() and not workdir.is_dir():
+            raise UserError(f"the workdir {workdir} is a file; give another --workdir")
+        if len(os.fsencode(workdir.absolute())) > LONGEST:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"the workdir {str(workdir)!r} cannot be used: {reason}; give another --workdir"
+        ) from error
     if not (workdir / CONFIG).exists():
         ours = [name for name in OURS if (workdir / name).exists()]
         if ours:
