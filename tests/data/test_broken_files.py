@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 import re
+import tracemalloc
+import zipfile
 
 import broken_files
 import cloudpickle
+import fake_files
 import pytest
 from absl import logging
 from broken_files import BROKEN, encoded, photograph
 
-from vp_jax.data import source, tasks
+from vp_jax.data import archives, source, tasks
 from vp_jax.data.arrays import load_task
 from vp_jax.data.decode import CorruptImage, decode_image
 from vp_jax.data.preprocess import ResizeRule
@@ -94,3 +98,31 @@ def test_all_are_skipped_and_counted(folder, monkeypatch):
     assert data.skipped == len(reasons)
     assert len(data.train) + len(data.val) + len(data.test) == 2 * GOOD
     assert any("a/garbage.jpg" in warning for warning in warnings)
+
+
+# What was made to fill the memory or the disk.
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_member_that_would_fill_the_memory(tmp_path, method):
+    path = fake_files.write_archive(tmp_path / "x.zip", fake_files.classes("cat dog"))
+    with zipfile.ZipFile(path, "a", method) as archive, archive.open("cat/9.png", "w") as member:
+        for _ in range(12):
+            member.write(bytes(1 << 23))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"cat/9\.png .* are decompressed to 100,663,296, which"):
+        load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_a_compressed_tar_file_that_would_fill_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_BOMB_ARCHIVE_BYTES", 1 << 22)
+    files = fake_files.classes("cat dog")
+    path = fake_files.write_archive(tmp_path / "x.tar.gz", files | {"cat/9.png": bytes(1 << 21)})
+    assert load(path, skip_corrupt=True).skipped == 1
+    with gzip.open(path, "ab") as file:
+        file.write(bytes(1 << 23))
+    with pytest.raises(UserError, match=r"x\.tar\.gz is decompressed to more than 100 times its"):
+        load(path, skip_corrupt=True)

@@ -8,7 +8,6 @@ import gzip
 import lzma
 import pathlib
 import posixpath
-import shutil
 import struct
 import tarfile
 import zipfile
@@ -21,6 +20,12 @@ from vp_jax.errors import UserError
 
 MAX_FILE_BYTES = 1 << 31
 """Larger files are no images."""
+
+BOMB_BYTES, BOMB_RATIO = 1 << 26, 100
+"""What is larger decompressed, and by so many times, is no image but made to fill the memory."""
+
+_BOMB_ARCHIVE_BYTES = 1 << 30
+"""Likewise of a compressed tar file, which is decompressed to disk."""
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -81,6 +86,10 @@ class ZipMember(NamedTuple):
         if self.encrypted:
             raise Unreadable("it is encrypted")
         check_file_size(max(self.stored, self.size))
+        if self.size > max(BOMB_BYTES, BOMB_RATIO * self.stored):
+            raise Unreadable(
+                f"{self.stored:,} bytes are decompressed to {self.size:,}, which is no image"
+            )
         content = file.read(self.stored, self.start(file))
         if self.method == zipfile.ZIP_DEFLATED:
             content = zlib.decompressobj(-15).decompress(content, self.size + 1)
@@ -168,8 +177,15 @@ def normal(name: str) -> str:
 
 
 def _decompress(path: pathlib.Path, magic: bytes, file: BinaryIO) -> None:
+    most = max(_BOMB_ARCHIVE_BYTES, BOMB_RATIO * path.stat().st_size)
     with _COMPRESSED[magic](path) as compressed:
-        shutil.copyfileobj(compressed, file, _COPY_BYTES)
+        while part := compressed.read(_COPY_BYTES):
+            file.write(part)
+            if file.tell() > most:
+                raise UserError(
+                    f"{path} is decompressed to more than {BOMB_RATIO} times its size, as no "
+                    "archive of images is: get it again"
+                )
 
 
 def _tar_infos(path: pathlib.Path, file: BinaryIO) -> list[tarfile.TarInfo]:

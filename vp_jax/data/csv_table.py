@@ -48,6 +48,8 @@ def parse(content: bytes, where: str, *, named: bool = False) -> list[Row]:
         cell is missing, or it is not clear which column is which; the lines are named.
     """
     content = content.removeprefix(codecs.BOM_UTF8)
+    if not content.strip():
+        raise UserError(f"{where} is empty: {HELP}")
     try:
         first = content[:MAX_LINE].lstrip().partition(b"\n")[0].decode("utf-8", "ignore")
         content.decode("utf-8")
