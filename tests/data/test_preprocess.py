@@ -271,3 +271,13 @@ def test_mistakes(call, message):
 
 def test_examples_in_docstrings():
     assert doctest.testmod(pp).failed == 0
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_what_is_compared_with_is_torchvisions_transform(rule):
+    transforms = pytest.importorskip("torchvision.transforms")
+    resize = transforms.Resize(rule.short_side, transforms.InterpolationMode(rule.method))
+    transform = transforms.Compose([resize, transforms.CenterCrop(rule.image_size)])
+    for size in [(9, 12), (32, 32), (33, 33), (224, 224), (256, 256), (300, 151), (150, 900)]:
+        expected = np.asarray(transform(Image.fromarray(noise(*size))))
+        np.testing.assert_array_equal(with_pil(noise(*size), rule), expected)
