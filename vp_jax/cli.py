@@ -190,7 +190,8 @@ def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
         )
         raise UserError(what) from error
     if len(rest) > 1:
-        raise UserError(f"unknown argument {rest[1]!r}; settings are given as --config.NAME=VALUE")
+        how = "settings are given as --config.NAME=VALUE" if more_help else "see --help"
+        raise UserError(f"unknown argument {rest[1]!r}; {how}")
 
 
 def settings_help() -> str:

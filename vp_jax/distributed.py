@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, spelled
 
 CONNECT_SECONDS = 300
 """How long processes wait for each other at the start."""
@@ -157,7 +157,7 @@ def is_main() -> bool:
 def say(text: str) -> None:
     """Prints a line to stderr, once for all processes."""
     if is_main():
-        print(text, file=sys.stderr)
+        print(spelled(text), file=sys.stderr)
 
 
 def least(*values: int) -> tuple[int, ...]:

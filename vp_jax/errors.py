@@ -3,14 +3,67 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+import sys
+from collections.abc import Iterable, Mapping
 
 _LIST_ALL = 20
 """Valid names are all listed in a message when there are at most this many."""
 
+_SETTING = re.compile(r"--config\.([a-z_]+(?:\.[a-z_]+)*)")
+
 
 class UserError(ValueError):
-    """A mistake in what the user gave: the message says what was wrong, where, and what to do."""
+    """A mistake in what the user gave: the message says what was wrong, where, and what to do.
+
+    A message names a setting as the command lines do that take all of them, `--config.NAME`. It is
+    read as `spelled` has it.
+    """
+
+    def __str__(self) -> str:
+        return spelled(super().__str__())
+
+
+class _Command:
+    """The running command, where it does not take all settings as `--config.NAME`.
+
+    Attributes:
+      flags: its own flags by the settings that they stand for; None where it takes all.
+      elsewhere: of which thing the other settings are, as the end of a sentence.
+    """
+
+    flags: Mapping[str, str] | None = None
+    elsewhere: str = ""
+
+
+def spell_settings(flags: Mapping[str, str], elsewhere: str) -> None:
+    """From now on, messages name settings as a command can take them.
+
+    Args:
+      flags: the command's own flags, by the dotted names of the settings that they stand for.
+      elsewhere: where all other settings are, as in "a setting of the run".
+    """
+    _Command.flags, _Command.elsewhere = flags, elsewhere
+
+
+def spelled(text: str) -> str:
+    """A message with its settings named as whoever reads it can give them.
+
+    Those are flags of the running command; and for somebody who types Python, in a notebook or at
+    the prompt, attributes of `config`.
+    """
+    if _Command.flags is None:
+        return text.replace("--config.", "config.") if hasattr(sys, "ps1") else text
+    flags, others = _Command.flags, []
+
+    def own(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in flags and name not in others:
+            others.append(name)
+        return flags.get(name, name)
+
+    text = _SETTING.sub(own, text)
+    return f"{text} ({' and '.join(others)}: {_Command.elsewhere})" if others else text
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> UserError:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, spell_settings
 
 flags.DEFINE_string("workdir", None, "folder of a training")
 flags.DEFINE_string("weights", None, "where the backbone's weights are now")
@@ -18,9 +18,17 @@ flags.DEFINE_string("data_dir", None, "where the data are now")
 flags.DEFINE_integer("batch_size", None, "images at a time, if not as in training")
 cli.define_process_flags()
 
+OWN_FLAGS = {
+    "backbone.weights": "--weights",
+    "task.data_dir": "--data_dir",
+    "batch_size": "--batch_size",
+}
+"""By the settings of the run that they replace."""
+
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, evaluates, prints the summary."""
+    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
     cli.parse_flags(argv)
     if not flags.FLAGS.workdir:
         raise UserError("no run given: add --workdir=runs/NAME")

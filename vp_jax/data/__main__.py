@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from vp_jax import cli
 from vp_jax.data import catalog, download, source, tasks, tfds_source
 from vp_jax.data.task import Task
-from vp_jax.errors import UserError, unknown
+from vp_jax.errors import UserError, spell_settings, unknown
 from vp_jax.report.table import table
 
 COMMANDS = {"list": 0, "info": 1, "prepare": 1}
@@ -26,6 +26,7 @@ _MARGIN = 12
 
 def main(argv: Sequence[str]) -> None:
     """Parses the command line and carries it out."""
+    spell_settings({"task.data_dir": "--data_dir"}, "settings of python -m vp_jax.train")
     from absl import flags
 
     flags.DEFINE_string("data_dir", None, "folder of the prepared datasets; None: tfds's own")
@@ -74,7 +75,7 @@ def _info(task: Task, root: pathlib.Path, manual_dir: pathlib.Path | None) -> No
 
 def _prepare(task: Task, root: pathlib.Path, manual_dir: pathlib.Path | None) -> None:
     if task.format != "tfds":
-        how = download.manual(task, root) or "Name them with --config.task.data_dir=PATH."
+        how = download.manual(task, root) or "A training names them by its setting task.data_dir."
         raise UserError(f"the task {task.name!r} reads your own files, nothing is prepared. {how}")
     opened = tfds_source.read(task, root, manual_dir=manual_dir)
     rows = catalog.split_rows(task, opened)

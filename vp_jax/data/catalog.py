@@ -126,7 +126,7 @@ def _coop(task: Task) -> str:
 
 def _state(task: Task, root: pathlib.Path) -> str:
     if task.format == "folder" or (task.format == "npz" and task.file is None):
-        return "where --config.task.data_dir=PATH says"
+        return "where the setting task.data_dir of a training says"
     if task.format == "npz":
         file = root / task.file
         return f"{file}, which is {'there' if file.is_file() else 'not there'}"

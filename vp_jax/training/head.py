@@ -146,7 +146,7 @@ def make_texts(
         return {}, {}
     tower = backbone
     if name == "semantic":
-        tower = backbones.load(config.head.text_backbone, config.head.text_weights)
+        tower = text_tower(config)
     origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
     if name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)
@@ -161,6 +161,19 @@ def make_texts(
         sources = backbone.source_classes
         texts["source_features"] = compute_text_features(tower, sources, templates)
     return texts, origin
+
+
+def text_tower(config: ConfigDict) -> Backbone:
+    """The CLIP by which the head 'semantic' compares names.
+
+    Raises:
+      UserError: its weights are missing, damaged or another model's.
+    """
+    try:
+        return backbones.load(config.head.text_backbone, config.head.text_weights)
+    except UserError as error:  # its weights are named by another setting than the backbone's
+        (message,) = error.args
+        raise UserError(message.replace("config.backbone.", "config.head.text_")) from error
 
 
 def _from_run(

@@ -28,7 +28,7 @@ TASKS = (
         licence="none stated",
         notes="handwritten digits from envelopes, 16 x 16 grey",
         manual="put usps.npz, with the arrays train_data, train_target, test_data and test_target, "
-        "into the folder of the datasets, or name it with --config.task.data_dir=FILE",
+        "into the folder of the datasets, or name it by the setting task.data_dir of a training",
         homepage="https://hastie.su.domains/ElemStatLearn/datasets/zip.info.txt",
     ),
     Task(
