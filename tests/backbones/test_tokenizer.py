@@ -107,6 +107,38 @@ def test_cleaning(golden, text, same):
     assert golden.encode(text) == golden.encode(same)
 
 
+def test_special_tokens_written_out_are_open_clips_and_not_openais(golden):
+    """OpenAI's tokenizer reads `<|endoftext|>` in a text as the token; open_clip reads its own."""
+    start, end = golden.start_id, golden.end_id
+    assert golden.encode("<start_of_text> a dog <end_of_text>") == [start, 320, 1929, end]
+    for text in ("<|startoftext|>", "<|endoftext|>", "a <|ENDOFTEXT|> dog"):
+        ids = golden.encode(text)
+        assert len(ids) > 3 and not {start, end} & set(ids)
+    assert golden.decode(golden("<|endoftext|> dog")[0]) == "<| endoftext |> dog"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("A T-shirt!", "a t - shirt !"),
+        ("This is a photo of a schön_café", "this is a photo of a schön _ café"),
+        ("42 dogs", "4 2 dogs"),
+        ("犬 🙂", "犬 🙂"),
+        ("", ""),
+        ("!", "!"),
+        ("a <end_of_text> dog", "a <|endoftext|> dog"),
+    ],
+)
+def test_decoding_shows_what_is_read(golden, text, read):
+    assert "".join(golden.decode(golden(text)[0]).split()) == "".join(read.split())
+
+
+def test_cut_texts_are_known():
+    short = Tokenizer.from_files(GOLDEN, context_length=8)
+    assert not short.is_cut("dog " * 6) and short.is_cut("dog " * 7)
+    assert short.decode(short("dog " * 7)[0]) == " ".join(["dog"] * 6)
+
+
 def test_entities_are_not_composed(golden):
     # NFC comes before html.unescape: one of several ways to differ from tokenizer.json's NFC.
     assert golden.encode("<e&#x301;>") != golden.encode("<é>")

@@ -3,6 +3,10 @@
 Only the vocabulary and the merges are read from a file. Cleaning and splitting are done here, as
 open_clip does them. What the `tokenizer.json` files on the Hub say about both differs from it on
 typographic quotes, mojibake, HTML entities, control characters, combining marks and some letters.
+
+Special tokens written out in a text are open_clip's: `<start_of_text>` and `<end_of_text>` are the
+two, where OpenAI's own tokenizer takes `<|startoftext|>` and `<|endoftext|>` for them. Those two
+are words and punctuation here, as in open_clip, so that a class name cannot end a text by them.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from collections.abc import Sequence
 import ftfy
 import numpy as np
 import tokenizers
-from tokenizers import models, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from vp_jax.errors import UserError
 
@@ -93,6 +97,7 @@ class Tokenizer:
         self.vocab_size = self.end_id + 1
         self.context_length = context_length
         self._split = splitter()
+        self._bytes = decoders.ByteLevel()
         self._ids_of = functools.lru_cache(maxsize=65536)(self._encode_word)
 
     @classmethod
@@ -152,6 +157,22 @@ class Tokenizer:
             ids = [self.start_id, *self.encode(text)][: self.context_length - 1]
             row[: len(ids) + 1] = [*ids, self.end_id]
         return rows
+
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more tokens than fit a row, so that its end is not read."""
+        return len(self.encode(text)) > self.context_length - 2
+
+    def decode(self, row: Sequence[int] | np.ndarray) -> str:
+        """The text that a row of ids stands for, as the model reads it.
+
+        That is cleaned, split into words, digits and punctuation, and cut: "A T-shirt!" becomes
+        "a t - shirt !".
+        """
+        row = [int(number) for number in row]
+        last = len(row) - 1 - row[::-1].index(self.end_id)
+        tokens = [self._bpe.id_to_token(number) for number in row[1:last]]
+        words = "".join(tokens).split(WORD_END)
+        return " ".join(self._bytes.decode([word]) for word in words if word)
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text, without start, end, padding or truncation."""

@@ -118,6 +118,7 @@ def load_task(
     # A folder's test split depends on it, and with it the order in which images are cached.
     source = dataclasses.replace(source, fingerprint=f"{source.fingerprint} {test_fraction}")
     own = _classes(task, source, class_names)
+    named = class_names_lib.origin(task, source, class_names)
     label = np.arange(len(own.names))
     if classes is not None:
         label = classes_lib.order(classes, own, "the run", f"the data in {source.path}")
@@ -170,6 +171,8 @@ def load_task(
             classes=own,
             contents={name: contents.take(chosen) for name, chosen in rows.items()},
             reseed=seeded,
+            names_from=named.where,
+            named_by_user=named.by_user,
         )
 
     return seeded(seed)

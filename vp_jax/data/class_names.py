@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from vp_jax.data.examples import Source
 from vp_jax.data.tasks import Task
@@ -13,9 +15,33 @@ from vp_jax.errors import UserError
 SETTING = "--config.task.class_names"
 
 
-def resolve(
-    task: Task, source: Source, override: Sequence[str] | str | os.PathLike[str] | None = None
-) -> tuple[str, ...]:
+Override = Sequence[str] | str | os.PathLike[str] | None
+
+
+class Origin(NamedTuple):
+    """Who has named the classes.
+
+    Attributes:
+      where: the names are from, as in "5 classes in FILE".
+      by_user: whether the user can rename them: they are from a setting or the user's own data.
+    """
+
+    where: str
+    by_user: bool
+
+
+def origin(task: Task, source: Source, override: Override = None) -> Origin:
+    """Who has named the classes that `resolve` returns."""
+    if override:
+        is_file = isinstance(override, str | os.PathLike)
+        return Origin(f"in {override}" if is_file else f"given by {SETTING}", True)
+    if task.class_names is not None:
+        return Origin(f"of the task {task.name!r}", False)
+    own = task.format == "folder" or (task.format == "npz" and task.file is None)
+    return Origin(f"in {source.path}", own)
+
+
+def resolve(task: Task, source: Source, override: Override = None) -> tuple[str, ...]:
     """One name a label, in the order of the labels.
 
     Args:
@@ -24,18 +50,17 @@ def resolve(
       override: names, or the path of a text file with one name a line.
 
     Raises:
-      UserError: nothing has names, the file cannot be read, a name is empty, or there are more or
-        fewer names than classes.
+      UserError: nothing has names, the file cannot be read, a name is empty, there are more or
+        fewer names than classes, or the user has given two classes one name.
     """
+    where, by_user = origin(task, source, override)
     if override:
-        if isinstance(override, str | os.PathLike):
-            names, origin = _read_lines(pathlib.Path(override).expanduser()), f"in {override}"
-        else:
-            names, origin = tuple(override), f"given by {SETTING}"
+        is_file = isinstance(override, str | os.PathLike)
+        names = _read_lines(pathlib.Path(override).expanduser()) if is_file else tuple(override)
     elif task.class_names is not None:
-        names, origin = task.class_names, f"of the task {task.name!r}"
+        names = task.class_names
     elif source.class_names is not None:
-        names, origin = source.class_names, f"in {source.path}"
+        names = source.class_names
     else:
         raise UserError(
             f"class names missing: the dataset {task.name!r} in {source.path} has none. Set "
@@ -44,12 +69,26 @@ def resolve(
     if source.num_classes is not None and len(names) != source.num_classes:
         raise UserError(
             f"the dataset {task.name!r} in {source.path} has {source.num_classes} classes, "
-            f"but there are {len(names)} class names {origin}"
+            f"but there are {len(names)} class names {where}"
         )
     for label, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            raise UserError(f"the name of class {label} is empty among the class names {origin}")
+            raise UserError(f"the name of class {label} is empty among the class names {where}")
+    if by_user:
+        _check_distinct(names, where)
     return tuple(names)
+
+
+def _check_distinct(names: Sequence[str], where: str) -> None:
+    labels: dict[str, int] = {}
+    for label, name in enumerate(names):
+        plain = " ".join(unicodedata.normalize("NFC", name).split())
+        first = labels.setdefault(plain, label)
+        if first != label:
+            raise UserError(
+                f"the labels {first} and {label} have one name among the class names {where}, "
+                f"{name!r}: rename one of them, or join their images if they are one class"
+            )
 
 
 def _read_lines(path: pathlib.Path) -> tuple[str, ...]:

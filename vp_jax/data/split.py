@@ -65,6 +65,8 @@ class TaskData:
       contents: what tells the examples of each split from others; empty where nothing is known.
       reseed: the same images with the splits that another seed gives; None where the splits were
         made by hand.
+      names_from: where the class names are from, as in "5 classes in FILE".
+      named_by_user: whether they are the user's own, who can change them.
 
     Raises:
       UserError: some splits were resized and others were not, or by another rule.
@@ -82,6 +84,8 @@ class TaskData:
     classes: Classes | None = None
     contents: Mapping[str, Contents] = dataclasses.field(default_factory=dict)
     reseed: Callable[[int], TaskData] | None = None
+    names_from: str = ""
+    named_by_user: bool = False
 
     def __post_init__(self) -> None:
         for split in self.splits:

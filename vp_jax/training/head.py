@@ -13,10 +13,12 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, distributed, heads
 from vp_jax.backbones import Backbone
+from vp_jax.data import TaskData
 from vp_jax.data import classes as classes_lib
 from vp_jax.data.classes import Classes
 from vp_jax.errors import UserError
 from vp_jax.training import record as record_lib
+from vp_jax.training.class_texts import Reader, introduce
 from vp_jax.training.finished import load_part
 from vp_jax.training.text_features import (
     DamagedTexts,
@@ -138,15 +140,25 @@ def _make(
 
 
 def make_texts(
-    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], workdir: pathlib.Path
+    config: ConfigDict, backbone: Backbone, task: TaskData, workdir: pathlib.Path
 ) -> tuple[Features, dict[str, str]]:
-    """The text features that the head needs, stored in `workdir` or computed, and their origin."""
-    name, templates = config.head.name, config.head.templates
+    """The text features that the head needs, stored in `workdir` or computed, and their origin.
+
+    The classes are introduced as the model reads them.
+
+    Raises:
+      UserError: the user has named two classes so that the model cannot tell them apart.
+    """
+    name, templates, class_names = config.head.name, config.head.templates, task.class_names
     if name not in ("text", "semantic") and not starts_from_text(config, backbone):
+        introduce(task, None)
         return {}, {}
     tower = backbone
     if name == "semantic":
         tower = text_tower(config)
+    remedy = ", or give --config.head.init=random" if name == "linear" else ""
+    reader = Reader(tower.name, tower.tokenizer, tuple(templates), remedy)
+    introduce(task, reader, backbone.source_classes if name == "semantic" else ())
     origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
     if name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)

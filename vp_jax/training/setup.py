@@ -141,7 +141,7 @@ def setup_all(
     _check_shared(task)
     tasks = {first.seed: task}
     tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
-    texts = make_texts(first, backbone, task.class_names, workdir)
+    texts = make_texts(first, backbone, task, workdir)
     return [
         _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
         for config, params in zip(configs, drawn, strict=True)
