@@ -99,7 +99,12 @@ def _in_order(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which test examples and classes of another run are those of the first one, in its order."""
     whose = f"the run in {first}", f"the run in {workdir}"
-    label = order(task_classes(one), task_classes(other), *whose)
+    try:
+        label = order(task_classes(one), task_classes(other), *whose)
+    except UserError as error:
+        raise UserError(
+            f"the runs in {first} and {workdir} have different classes: {error}"
+        ) from error
     there, here = (task.contents.get("test", Contents(task.test.labels)) for task in (one, other))
     rows = aligned(there, here._replace(labels=label[here.labels]))
     if rows is None:

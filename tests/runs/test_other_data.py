@@ -9,7 +9,7 @@ import own_backbone
 import pytest
 from PIL import Image
 
-from vp_jax import runs
+from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
 from vp_jax.report.summary import evaluation_summary
@@ -229,3 +229,45 @@ def test_a_linear_probe_takes_no_features_of_other_images(images, copy, tmp_path
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
     train(copy, tmp_path / "run", **probe)
     assert (tmp_path / "run/features/train.safetensors").read_bytes() != before
+
+
+def test_images_that_were_trained_on_stay_known_when_a_changed_test_is_accepted(copy, unfinished):
+    for path in sorted((copy / "train/bee").iterdir())[:3]:
+        path.rename(copy / "test/bee" / path.name)
+    result = train(copy, unfinished, **{"task.accept_changed_data": True})
+    moved = sum(f"bee{i}.png" in result["data_changes"][0] for i in range(12))
+    assert moved == 3 and "of the test examples have been trained on" in result["data_changes"][0]
+    found = evaluate(unfinished, copy)
+    assert found["same_data"] and 0 < found["test_examples_trained_on"] <= 3
+    assert "it has trained on" in evaluation_summary(found)
+
+
+def test_a_run_that_trains_nothing_keeps_its_classes_too(images, copy, tmp_path):
+    settings = {"head.name": "first_k", "tune": ()}
+    before = train(images, tmp_path / "run", **settings)
+    rename_ant(copy, ["zebra: ant", "cat: cat", "bee: bee"])
+    found = evaluate(tmp_path / "run", copy)
+    assert found["same_data"] and found["test_accuracy"] == before["test_accuracy"]
+    (copy / "classes.txt").unlink()
+    with pytest.raises(UserError, match="only of the run: 'ant'"):
+        evaluate(tmp_path / "run", copy)
+
+
+def test_many_at_once_know_their_data_too(images, copy, tmp_path):
+    prompts = {"head.name": "first_k", "tune": ("prompt",), "epochs": 1}
+    members = [{"seed": 0}, {"seed": 1}]
+
+    def go_on(folder, **changes):
+        config = settings(folder, **prompts, **changes)
+        return many.train_many(config, members, tmp_path / "sweep", BACKBONE)
+
+    go_on(images)
+    (tmp_path / "sweep/result.json").unlink()
+    write_images(copy / "train", ["bee"], first=50, count=9)
+    with pytest.raises(UserError, match="train of seed 1 had 32 examples and has 41"):
+        go_on(copy)
+    rename_ant(copy)
+    for action in (go_on, lambda folder: evaluate(tmp_path / "sweep/1", folder)):
+        with pytest.raises(UserError, match="only of the run: 'ant'"):
+            action(copy)
+    assert evaluate(tmp_path / "sweep/1", images)["same_data"]

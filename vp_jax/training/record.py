@@ -110,7 +110,12 @@ class Kept(NamedTuple):
     trained: np.ndarray | None
 
 
-def keep(workdir: pathlib.Path, about: dict[str, Any], splits: Splits) -> None:
+def keep(
+    workdir: pathlib.Path,
+    about: dict[str, Any],
+    splits: Splits,
+    former: pathlib.Path | None = None,
+) -> None:
     """Writes `data.npz`, unless it is there and says the same; of several processes the main one.
 
     Images that were trained on before the data changed stay known as such.
@@ -119,13 +124,17 @@ def keep(workdir: pathlib.Path, about: dict[str, Any], splits: Splits) -> None:
       workdir: of the run.
       about: of classes and splits, as `describe` makes it.
       splits: the examples.
+      former: the workdir whose `data.npz` says what the run has trained on before; None if it
+        begins.
     """
     kept = _load(workdir)
     if not distributed.is_main() or (kept is not None and kept.about == about):
         return
-    seen = [] if kept is None or kept.trained is None else [kept.trained]
-    if "train" in splits and splits["train"].content is not None:
-        seen.append(splits["train"].content)
+    seen = [x.content for name, x in splits.items() if name.split()[0] == "train"]
+    before = None if former is None else _load(former)
+    if before is not None:
+        seen.append(before.trained)
+    seen = [content for content in seen if content is not None]
     arrays = {"about": _bytes(json.dumps(about))}
     if seen:
         arrays["trained"] = np.unique(np.concatenate(seen))
@@ -223,21 +232,35 @@ def compare_test(
 
     Returns:
       `same_data`, None where the run has not kept it, and `test_examples_trained_on`, by the
-      images' content; 0 for the run's own test split, None where it is not known.
+      images' content; 0 for the run's own test split, None where it is not known. Images that a
+      dataset itself has in both splits do not count.
     """
     if record is None or record.data is None or "test" not in task.contents:
         return {"same_data": None, "test_examples_trained_on": None}
     here = task.contents["test"]
     if contents_lib.same(record.data["test"], here.digests(ordered=False)):
-        return {"same_data": True, "test_examples_trained_on": 0}
-    kept = _load(workdir)
-    seen = None if kept is None else kept.trained
-    found = None if seen is None else contents_lib.overlap(seen, here)
-    what = f"these are not the test examples of the run in {workdir}"
+        found = formerly_trained_on(task.contents, workdir) or 0
+        what = f"the data of the run in {workdir} have changed" if found else ""
+        result = {"same_data": True, "test_examples_trained_on": found}
+    else:
+        kept = _load(workdir)
+        seen = None if kept is None else kept.trained
+        found = None if seen is None else contents_lib.overlap(seen, here)
+        what = f"these are not the test examples of the run in {workdir}"
+        result = {"same_data": False, "test_examples_trained_on": found}
     if found:
         what += f", and it has trained on {found:,} of the {len(here.labels):,}"
     elif found is None:
         what += "; whether it has trained on some of them is not known"
-    if distributed.is_main():
+    if what and distributed.is_main():
         logging.warning("%s", what)
-    return {"same_data": False, "test_examples_trained_on": found}
+    return result
+
+
+def formerly_trained_on(splits: Splits, workdir: pathlib.Path) -> int | None:
+    """How many test examples a run trained on in earlier starts, before its data changed."""
+    kept = _load(workdir)
+    train = splits["train"].content
+    if kept is None or kept.trained is None or train is None:
+        return None
+    return contents_lib.overlap(np.setdiff1d(kept.trained, train), splits["test"])

@@ -210,7 +210,8 @@ class StackedLoop(Loop):
         best = self.stack.member(jax.device_get(self.state.best), number)
         experiment, progress = self.experiments[number], outcome.progress
         about = of_task(experiment.task)
-        keep(self.folders[number], about, experiment.task.contents)
+        former = self.workdir if self.progress.data_changes else None
+        keep(self.folders[number], about, experiment.task.contents, former)
         with Checkpoints(self.folders[number] / CHECKPOINTS) as checkpoints:
             for state in (best, outcome.last):
                 meta = make_meta(experiment, experiment.identity, progress, int(state.step), about)

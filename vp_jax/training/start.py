@@ -170,7 +170,8 @@ class Start:
             fresh, meta = found
             self.progress = self.progress_type(**meta["progress"])
             self._meet_data(meta, int(fresh.step))
-        record_lib.keep(workdir, self.about, self.splits)
+        former = None if found is None else workdir
+        record_lib.keep(workdir, self.about, self.splits, former)
         self.wall_before = self.progress.wall_seconds
         self.state: State = put(fresh, self.everywhere)
         self.step = int(fresh.step)
@@ -201,6 +202,9 @@ class Start:
         what += "; ".join(texts)
         if not self.config.task.accept_changed_data:
             raise UserError(f"{what}. {record_lib.ADVICE}")
+        if seen := record_lib.formerly_trained_on(self.splits, self.workdir):
+            texts.append(f"{seen:,} of the test examples have been trained on")
+            what += f"; {texts[-1]}"
         self.progress.data_changes.append("; ".join(texts))
         if distributed.is_main():
             logging.warning("%s. This is accepted: %s", what, record_lib.CONSEQUENCES)
