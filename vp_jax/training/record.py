@@ -6,6 +6,7 @@ Every checkpoint has the classes, digests of the splits, and the schedule that f
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pathlib
@@ -23,6 +24,7 @@ from vp_jax.data import contents as contents_lib
 from vp_jax.data.classes import Classes
 from vp_jax.data.contents import Contents
 from vp_jax.errors import UserError
+from vp_jax.training import checkpoint_files
 from vp_jax.training.workdir import CHECKPOINTS, DATA, RESULT
 
 ACCEPT = "--config.task.accept_changed_data=True"
@@ -75,12 +77,10 @@ def read(workdir: pathlib.Path) -> Record | None:
     None where neither is there. Changes nothing, and asks no other process.
     """
     folder = workdir / CHECKPOINTS
-    steps = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdecimal()]
-    for step in sorted(steps, reverse=True):
-        try:
-            return parse(json.loads((folder / str(step) / "meta" / "metadata").read_text()))
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue  # Whoever restores it says what is wrong.
+    with contextlib.suppress(OSError):  # Whoever restores them says what is wrong.
+        for step in reversed(checkpoint_files.steps(folder)):
+            with contextlib.suppress(OSError, ValueError):
+                return parse(checkpoint_files.read_meta(folder / str(step)))
     kept = _load(workdir) if (workdir / RESULT).exists() else None
     return None if kept is None else parse(kept.about)
 
