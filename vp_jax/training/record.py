@@ -67,8 +67,8 @@ def parse(meta: Mapping[str, Any]) -> Record:
     named = meta.get("classes")
     if named is None:
         return Record(None, meta.get("data"))
-    tuples = {name: texts and tuple(texts) for name, texts in named.items()}
-    return Record(Classes(**tuples), meta.get("data"))
+    texts = (named.get(name) for name in Classes._fields)
+    return Record(Classes(*(x and tuple(x) for x in texts)), meta.get("data"))
 
 
 def read(workdir: pathlib.Path) -> Record | None:
