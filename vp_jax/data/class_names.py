@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vp_jax.data import classes_file
 from vp_jax.data.examples import Source
 from vp_jax.data.tasks import Task
 from vp_jax.errors import UserError
@@ -47,7 +48,7 @@ def resolve(task: Task, source: Source, override: Override = None) -> tuple[str,
     Args:
       task: its own `class_names` are the second choice.
       source: the dataset's own are the third.
-      override: names, or the path of a text file with one name a line.
+      override: names, or the path of a text file, which is read as a `classes.txt` is.
 
     Raises:
       UserError: nothing has names, the file cannot be read, a name is empty, there are more or
@@ -56,7 +57,8 @@ def resolve(task: Task, source: Source, override: Override = None) -> tuple[str,
     where, by_user = origin(task, source, override)
     if override:
         is_file = isinstance(override, str | os.PathLike)
-        names = _read_lines(pathlib.Path(override).expanduser()) if is_file else tuple(override)
+        path = pathlib.Path(override).expanduser() if is_file else None
+        names = tuple(override) if path is None else _read_file(path, source)
     elif task.class_names is not None:
         names = task.class_names
     elif source.class_names is not None:
@@ -91,12 +93,17 @@ def _check_distinct(names: Sequence[str], where: str) -> None:
             )
 
 
-def _read_lines(path: pathlib.Path) -> tuple[str, ...]:
+def _read_file(path: pathlib.Path, source: Source) -> tuple[str, ...]:
+    """The names in a text file, which is read as a `classes.txt` is."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
+        content = path.read_bytes()
+    except (OSError, ValueError) as e:
         raise UserError(
             f"the file of class names {path} cannot be read: {e}. {SETTING} is the path of a text "
             "file with one name a line, or a tuple of names"
         ) from e
-    return tuple(line.strip() for line in text.rstrip().splitlines())
+    keys = source.class_names if source.class_keys is None else source.class_keys
+    if keys is None:  # Then they are numbers.
+        count = source.num_classes or len(content.splitlines())
+        keys = tuple(map(str, range(count)))
+    return classes_file.parse(content, keys, str(path))

@@ -1,4 +1,4 @@
-"""The file `classes.txt`: how the classes of a folder or a CSV are called."""
+"""Files that say how classes are called: `classes.txt` beside a folder or CSV, and others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
 
     Args:
       content: UTF-8 text.
-      classes: what the classes are called by their folders or in the CSV, in the order of labels.
+      classes: what the classes are called by their folders, in the CSV or by the dataset, in the
+        order of labels.
       where: the path of the file, for messages.
 
     Raises:

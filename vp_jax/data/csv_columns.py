@@ -171,5 +171,5 @@ def _check_no_names(table: _Table, label: int, known: set[int]) -> None:
             raise UserError(
                 f"{table.where} has a number for each class in the column {table.header[label]!r} "
                 f"and what may be its name in {table.header[index]!r}: call that column "
-                "class_name, or remove it"
+                "class_name, or remove it, or name the classes in a classes.txt"
             )
