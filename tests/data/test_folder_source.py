@@ -6,10 +6,12 @@ import concurrent.futures
 import io
 import os
 import pathlib
+import re
 
 import cloudpickle
 import numpy as np
 import pytest
+from absl import logging
 from fake_files import classes, picture, write_archive, write_folder
 from fake_tfds import png
 from PIL import Image
@@ -214,6 +216,20 @@ def test_what_lies_around_is_passed_over(tmp_path):
     }  # fmt: skip
     read = source.read(FOLDER, write_folder(tmp_path / "x", files))
     assert sorted(keys(read.train) + keys(read.test)) == sorted(classes("cat dog"))
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "train/metadata.csv", "Labels.TSV"])
+def test_a_table_that_may_hold_the_labels_is_named(tmp_path, monkeypatch, table):
+    warnings = []
+    monkeypatch.setattr(logging, "warning", lambda text, *args: warnings.append(text % args))
+    path = tmp_path / "x" / table
+    advice = f"if the labels are in {path}, name that file with --config.task.data_dir={path}"
+    root = write_folder(tmp_path / "x", SPLITS | {table: b"path,label"})
+    assert source.read(FOLDER, root).class_names == ("cat", "dog")
+    assert warnings == [f"The classes of {root} are its folders; {advice}"]
+    (root / "train/0.png").write_bytes(b"")
+    with pytest.raises(UserError, match=rf"lies in no class's folder.*; {re.escape(advice)}$"):
+        source.read(FOLDER, root)
 
 
 def test_names_of_all_sorts(tmp_path):

@@ -61,7 +61,7 @@ def read(
         fingerprint, sizes = table.fingerprint, table.sizes
     else:
         tree = open_tree(path)
-        layout, reader = folder_layout.arrange(tree), tree.read
+        layout, reader = _arrange(tree), tree.read
         names, fingerprint = _class_names(tree, layout), _fingerprint(tree, layout)
         sizes = tree.sizes
     if classes is not None:
@@ -104,6 +104,25 @@ def _in_order(
     }
     ordered = Layout(tuple(layout.classes[i] for i in place), splits, layout.base)
     return ordered, tuple(names[i] for i in place), f" {label.tolist()}"
+
+
+def _arrange(tree: FileTree) -> Layout:
+    """The layout of a folder. A table in it, which may hold the labels, is not read but named."""
+    tables = [
+        name
+        for name in tree.files
+        if posixpath.splitext(name)[1].lower() in csv_source.SUFFIXES and name.count("/") < 2
+    ]
+    if not tables:
+        return folder_layout.arrange(tree)
+    table = printable(str(tree.path / min(tables, key=lambda name: (name.count("/"), name))))
+    advice = f"if the labels are in {table}, name that file with --config.task.data_dir={table}"
+    try:
+        layout = folder_layout.arrange(tree)
+    except UserError as e:
+        raise UserError(f"{e}; {advice}") from e
+    logging.warning("The classes of %s are its folders; %s", tree.path, advice)
+    return layout
 
 
 def _class_names(tree: FileTree, layout: Layout) -> tuple[str, ...]:
