@@ -117,7 +117,10 @@ REFERENCES: dict[str, Callable[[], nn.Module]] = {
     "resnet18": functools.partial(timm_model, "resnet18"),
     "resnet50": functools.partial(timm_model, "resnet50"),
     "resnext101_32x8d_wsl": functools.partial(timm_model, "resnext101_32x8d"),
-    "resnet20_cifar": functools.partial(CifarResNet, blocks=3),
+    **{
+        f"resnet{layers}_cifar": functools.partial(CifarResNet, blocks=(layers - 2) // 6)
+        for layers in (20, 32, 44, 56, 110)
+    },
     "vit_ti16": functools.partial(timm_model, "vit_tiny_patch16_224"),
     "vit_s16": functools.partial(timm_model, "vit_small_patch16_224"),
     "vit_b16": functools.partial(timm_model, "vit_base_patch16_224"),

@@ -9,7 +9,7 @@ TOLERANCE = 1e-5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "resnet20_cifar", "deit_ti16"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet20_cifar", "resnet56_cifar", "deit_ti16"])
 def test_parity(name):
     for package in ("torch", "timm", "absl"):
         if package == "torch":

@@ -14,7 +14,7 @@ from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
 from vp_jax import backbones
 from vp_jax.backbones import classifier
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD
-from vp_jax.backbones.cifar_resnet import shortcut
+from vp_jax.backbones.cifar_resnet import CifarResNet, shortcut
 from vp_jax.backbones.classifiers import CLASSIFIERS
 from vp_jax.backbones.weight_table import needed_shapes, to_state_dict
 from vp_jax.data.preprocess import normalize
@@ -27,6 +27,10 @@ ARCHITECTURES = {  # name: (side, features, source classes, parameters as publis
     "resnet50": (224, 2048, 1000, 25_557_032),
     "resnext101_32x8d_wsl": (224, 2048, 1000, 88_791_336),
     "resnet20_cifar": (32, 64, 10, 269_722),
+    "resnet32_cifar": (32, 64, 10, 464_154),
+    "resnet44_cifar": (32, 64, 10, 658_586),
+    "resnet56_cifar": (32, 64, 10, 853_018),
+    "resnet110_cifar": (32, 64, 10, 1_727_962),
 }
 
 
@@ -124,9 +128,62 @@ def test_unknown_layout(tmp_path):
         backbones.load("resnet18", path)
 
 
-def test_there_is_no_default_file_for_cifar():
-    with pytest.raises(UserError, match="resnet20_cifar has no weights by default"):
-        backbones.load("resnet20_cifar")
+CIFAR = [name for name in ARCHITECTURES if name.endswith("_cifar")]
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_there_is_no_default_file_for_cifar(name):
+    with pytest.raises(UserError, match=f"{name} has no weights by default"):
+        backbones.load(name)
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_cifar_resnets_are_sizes_of_one_module(name):
+    layers = int(name.removeprefix("resnet").removesuffix("_cifar"))
+    trunk = CLASSIFIERS[name].trunk(None)
+    assert (type(trunk), trunk.blocks) == (CifarResNet, (layers - 2) // 6)
+    kernels = jax.tree.leaves(classifier.shapes(CLASSIFIERS[name]))
+    assert sum(kernel.ndim > 1 for kernel in kernels) == layers
+
+
+def _akamasters(name, seed=0):
+    """Random tensors in the names of the published files, with their prefix and counters."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for key, shape in classifier.layouts(CLASSIFIERS[name])[0].items():
+        values = rng.normal(size=shape) / max(1, np.prod(shape[1:])) ** 0.5
+        tensors[f"module.{key}"] = values.astype(np.float32)
+        if key.endswith("running_var"):
+            tensors[f"module.{key}"] = 1 + np.abs(tensors[f"module.{key}"])
+            counter = f"module.{key.replace('running_var', 'num_batches_tracked')}"
+            tensors[counter] = np.array(7)
+    return tensors
+
+
+@pytest.mark.parametrize("name", ["resnet32_cifar", "resnet56_cifar"])
+def test_published_layout_of_cifar_resnets(name, tmp_path, capsys):
+    tensors = _akamasters(name)
+    backbone = backbones.load(name, _write(tmp_path, tensors))
+    assert "the prefix 'module.' is taken off" in capsys.readouterr().err
+    assert len(backbone.source_classes) == 10 and backbone.source_classes[3] == "cat"
+    bare = {key.removeprefix("module."): x for key, x in tensors.items()}
+    again = backbones.load(name, _write(tmp_path, bare))
+    assert again.fingerprint == backbone.fingerprint
+    with pytest.raises(UserError, match=f"The file looks like {name}: is that the backbone"):
+        backbones.load("resnet20_cifar", tmp_path)
+
+
+def test_published_file_of_a_cifar_resnet(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    tensors = _akamasters("resnet20_cifar")
+    state = {key: torch.tensor(x) for key, x in tensors.items()}
+    torch.save({"state_dict": state, "best_prec1": 91.73}, tmp_path / "resnet20-12fca82f.th")
+    backbone = backbones.load("resnet20_cifar", tmp_path / "resnet20-12fca82f.th")
+    said = capsys.readouterr().err
+    assert "taken from 'state_dict'; left out is what is beside them: best_prec1" in said
+    assert "the prefix 'module.' is taken off" in said
+    same = backbones.load("resnet20_cifar", _write(tmp_path, tensors))
+    assert same.fingerprint == backbone.fingerprint
 
 
 @pytest.mark.parametrize("name", RESNETS)

@@ -1,3 +1,4 @@
+import argparse
 import io
 import pickle
 import shutil
@@ -9,7 +10,7 @@ import pytest
 import safetensors.numpy
 from tiny_clips import golden_weights
 
-from vp_jax.backbones import weight_files
+from vp_jax.backbones import npz_files, weight_files
 from vp_jax.errors import UserError
 
 WEIGHTS = golden_weights("vit_openai")
@@ -101,6 +102,11 @@ def _npz(**arrays):
     return file.getvalue()
 
 
+def _header(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+
+
 def _zip(**members):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -135,15 +141,15 @@ class TestNpz:
         [
             (b"", "is empty"),
             (_npz(x=np.array([{"a": 1}, print], object)), "Object arrays cannot be loaded"),
-            (pickle.dumps({"x": 1}), "no zip archive"),
             (_npz(x=np.arange(999.0))[:-50], "no zip archive"),
             (_npz(x=np.arange(999.0)).replace(b"\0\0\0\x40", b"\0\0\0\x41"), "CRC"),
-            (b"<html>404 not found</html>" * 9, "no zip archive"),
-            (b"\x93NUMPY" + b"\0" * 99, "no zip archive"),
-            (_zip(**{"archive/data.pkl": b"x", "archive/data/0": b"x"}), "archive/data.pkl"),
+            (b"\1\2\3" * 99, "not a zip file"),
             (_zip(**{"x.npy": b"not an array"}), "other things in it: x"),
+            (_zip(**{"x.npy": _header("(1000000000000,)")}), "not the bytes of an array of shape"),
+            (_zip(**{"x.npy": _header("(-1,)")}), "not the bytes of an array of shape"),
+            (_zip(**{"x.npy": _header("(1,)").replace(b"\1\0", b"\7\0")}), "version"),
         ],
-        ids=["empty", "objects", "pickle", "cut", "changed", "html", "npy", "torch", "no arrays"],
+        ids=["empty", "objects", "cut", "changed", "unknown", "no arrays", "huge", "less", "new"],
     )
     def test_broken(self, content, message, tmp_path):
         path = tmp_path / "weights.npz"
@@ -153,6 +159,12 @@ class TestNpz:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
         assert "allow_pickle=`" not in str(caught.value)  # numpy's advice to load it unsafely
         assert "fetch it again" in str(caught.value)
+
+    def test_small_files_that_unpack_to_large_arrays_are_refused(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(npz_files, "_SMALL", 1 << 20)
+        np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(1 << 22, np.uint8))
+        with pytest.raises(UserError, match=r"4,194,432 bytes would come out of its [\d,]+\)"):
+            weight_files.read(tmp_path / "bomb.npz")
 
     def test_nothing_is_unpickled(self, tmp_path):
         class Trap:
@@ -197,9 +209,42 @@ class TestTorch:
         torch.save({"x": pathlib.Path("x")}, tmp_path / "objects.pt")
         with pytest.raises(UserError, match="plain tensors"):
             weight_files.read(tmp_path / "objects.pt")
-        torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "nested.pt")
-        with pytest.raises(UserError, match="not a state dict.*state_dict"):
-            weight_files.read(tmp_path / "nested.pt")
+        torch.save(torch.nn.Linear(1, 1), tmp_path / "model.pt")
+        with pytest.raises(
+            UserError, match=r"torch\.nn\.modules\.linear\.Linear, which is refused"
+        ):
+            weight_files.read(tmp_path / "model.pt")
+        torch.save([torch.zeros(1)], tmp_path / "list.pt")
+        with pytest.raises(UserError, match="not a state dict.*it holds a list"):
+            weight_files.read(tmp_path / "list.pt")
+        torch.save({"x": torch.zeros(1).to_sparse()}, tmp_path / "sparse.pt")
+        with pytest.raises(UserError, match=r"not plain numbers: x \(torch.float32, torch.sparse"):
+            weight_files.read(tmp_path / "sparse.pt")
+
+    @pytest.mark.parametrize("suffix", [".pth", ".pth.tar", ".th", ".ckpt", ".bin", ".safetensors"])
+    @pytest.mark.parametrize("old", [False, True])
+    def test_checkpoints_of_training_programs(self, torch, suffix, old, tmp_path, capsys):
+        """Whatever they are called, and in torch's old format too."""
+        state = {"module.x": torch.arange(3.0)}
+        saved = {
+            "state_dict": state,
+            "optimizer": {"state": {0: {"m": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
+            "args": argparse.Namespace(lr=0.1),
+            "best_prec1": torch.tensor(91.2),
+            "epoch": 200,
+        }
+        path = tmp_path / f"model{suffix}"
+        torch.save(saved, path, _use_new_zipfile_serialization=not old)
+        assert weight_files.find(path) == path
+        if suffix != ".safetensors":
+            assert weight_files.find(tmp_path) == path
+        read = weight_files.read(path)
+        np.testing.assert_array_equal(read.pop("module.x"), [0, 1, 2])
+        assert not read
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "taken from 'state_dict'; left out is" in said
+        for name in ("optimizer", "args", "best_prec1", "epoch"):
+            assert name in said
 
     def test_broken(self, torch, tmp_path):
         torch.save({"x": torch.zeros(99)}, tmp_path / "whole.pt")

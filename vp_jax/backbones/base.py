@@ -40,9 +40,10 @@ class Backbone:
       fingerprint: `NAME:sha256:` and 16 digits over the values of all parameters, whatever file
         they came from.
       classify: `(params, features) -> source logits`, float32 `[B, len(source_classes)]`. Uses
-        `params["classifier"]` only. None for a CLIP.
+        `params["classifier"]` only. None for a CLIP, and for a classifier whose weights have no
+        last layer of known classes.
       source_classes: names of the classes that the model was trained on, in the order of the
-        source logits; empty for a CLIP.
+        source logits; empty where `classify` is None.
       encode_text: `(params, tokens) -> features`: ids `[B, context_length]` int32 to float32
         `[B, embed_dim]`, not of unit length. Uses `params["text"]` only. None for a classifier.
       tokenizer: `texts -> tokens`, int32 `[len(texts), context_length]`. Raises a UserError when

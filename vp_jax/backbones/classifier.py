@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -14,7 +15,16 @@ from vp_jax.backbones import weight_table
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from vp_jax.backbones.fingerprint import place
 from vp_jax.backbones.source_classes import source_classes
-from vp_jax.backbones.weight_table import Table, Tree, convert, needed_shapes
+from vp_jax.backbones.weight_table import (
+    Hint,
+    Shape,
+    Table,
+    Tree,
+    convert,
+    fits,
+    needed_shapes,
+    no_hint,
+)
 from vp_jax.errors import UserError
 
 
@@ -69,13 +79,18 @@ def shapes(model: Classifier) -> Tree:
     return weight_table.shapes(init, model)
 
 
+def layouts(model: Classifier) -> list[dict[str, Shape]]:
+    """The shapes of the model's tensors by name, in each of its tables."""
+    return [needed_shapes(table, shapes(model)) for table in model.tables]
+
+
 def layout(
     tensors: Mapping[str, np.ndarray],
     model: Classifier,
     *,
     file: str,
     name: str,
-    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
+    hint: Hint = no_hint,
 ) -> Table:
     """The table that most of the tensors' names belong to.
 
@@ -86,13 +101,14 @@ def layout(
     found = {table: len(needed_shapes(table, target).keys() & tensors) for table in model.tables}
     best = max(found, key=found.__getitem__)
     if not found[best]:
+        last = hint(tensors)
         some = ", ".join(sorted(tensors)[:5]) or "no tensors at all"
         known = ", ".join(
             f"{table.name} ({next(iter(needed_shapes(table, target)))})" for table in model.tables
         )
         raise UserError(
             f"{file} is in no layout known for {name}: it begins with {some}. Known are the names "
-            f"of {known}. {hint(tensors)}".rstrip()
+            f"of {known}. {last}".rstrip()
         )
     return best
 
@@ -104,9 +120,13 @@ def from_tensors(
     file: str,
     name: str,
     dtype: np.dtype = np.float32,
-    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
+    hint: Hint = no_hint,
+    classes: Sequence[str] = (),
 ) -> Tree:
     """Makes the parameter tree out of the tensors of a file in any known layout.
+
+    A last layer that the model's classes do not fit, because it was trained for others or is not
+    there, is left out of the tree, which then makes features only.
 
     Args:
       tensors: name -> floating-point array.
@@ -114,23 +134,74 @@ def from_tensors(
       file: of the tensors, for messages.
       name: of the model, for messages.
       dtype: of the result; float64 is for measuring.
-      hint: called with the tensors when they do not fit, for a last sentence of the message.
+      hint: of tensors that do not fit, see `weight_table.convert`.
+      classes: names of the last layer's classes, where they are not the model's own.
 
     Raises:
       UserError: the layout is not known, or tensors are missing, unexpected, wrongly shaped or
-        not finite: all of them listed.
+        not finite: all of them listed; or the last layer has not as many classes as named.
     """
     table = layout(tensors, model, file=file, name=name, hint=hint)
-    return convert(tensors, table, shapes(model), file=file, model=name, dtype=dtype, hint=hint)
+    target = shapes(model)
+    if classes:
+        target = {**target, "classifier": _last_layer(model, len(classes))}
+    if not fits(tensors, table, target):
+        prefix = os.path.commonprefix([*_last_layer_shapes(table, model)])
+        trunk = {n: x for n, x in tensors.items() if not n.startswith(prefix)}
+        trunk_target = {"visual": target["visual"]}
+        if fits(trunk, table, trunk_target):
+            if classes:
+                raise UserError(
+                    f"{len(classes)} names of source classes were given for {name}, but {file} has "
+                    f"{_describe(tensors, table, model)}: give one name for each"
+                )
+            tensors, target = trunk, trunk_target
+    return convert(tensors, table, target, file=file, model=name, dtype=dtype, hint=hint)
 
 
-def from_tree(params: Tree, model: Classifier, *, name: str) -> Tree:
+def _last_layer(model: Classifier, count: int) -> Tree:
+    shape = jax.ShapeDtypeStruct
+    return {
+        "kernel": shape((model.embed_dim, count), jnp.float32),
+        "bias": shape((count,), jnp.float32),
+    }
+
+
+def _last_layer_shapes(table: Table, model: Classifier, count: int = 1) -> dict[str, Shape]:
+    """The shapes of the last layer's tensors by name, in the names of a table."""
+    return needed_shapes(table, {"classifier": _last_layer(model, count)})
+
+
+def last_layer(tensors: Mapping[str, np.ndarray], model: Classifier, *, file: str) -> str:
+    """In words, what a file's last layer is: of how many classes, of another form, or missing."""
+    return _describe(tensors, layout(tensors, model, file=file, name=file), model)
+
+
+def _describe(tensors: Mapping[str, np.ndarray], table: Table, model: Classifier) -> str:
+    names = _last_layer_shapes(table, model)
+    prefix = os.path.commonprefix([*names])
+    found = {n: x.shape for n, x in tensors.items() if n.startswith(prefix)}
+    if not found:
+        return "no last layer"
+    count = max(max(shape, default=0) for shape in (found.get(n, ()) for n in [*names][1:]))
+    if found == _last_layer_shapes(table, model, count):
+        return f"a last layer of {count:,} classes"
+    return f"a last layer of another form ({', '.join(sorted(found)[:4])})"
+
+
+def from_tree(params: Tree, model: Classifier, *, name: str, classes: Sequence[str] = ()) -> Tree:
     """The same tree as float32 numpy arrays.
 
     Raises:
-      UserError: it has not the paths and shapes of the model, or values are not finite.
+      UserError: it has not the paths and shapes of the model, or values are not finite. The last
+        layer may be missing, or have the classes that are named.
     """
-    return weight_table.from_tree(params, shapes(model), model=name)
+    target = shapes(model)
+    if classes:
+        target = {**target, "classifier": _last_layer(model, len(classes))}
+    elif "classifier" not in params:
+        target = {"visual": target["visual"]}
+    return weight_table.from_tree(params, target, model=name)
 
 
 def backbone(
@@ -139,8 +210,16 @@ def backbone(
     params: Tree,
     dtype: jnp.dtype | None = None,
     remat: str = "none",
+    classes: Sequence[str] = (),
 ) -> Backbone:
-    """The `Backbone` of a classifier and its parameters, a tree as `from_tensors` returns it."""
+    """The `Backbone` of a classifier and its parameters, a tree as `from_tensors` returns it.
+
+    Args:
+      name, model, params: of it.
+      dtype, remat: as in `loading.load`.
+      classes: names of its source classes, where they are not the model's own.
+    """
+    named = tuple(classes) or source_classes(model.classes)
     trunk = model.trunk(dtype).clone(remat=remat)
     placed, its_fingerprint = place(name, params)
 
@@ -151,8 +230,8 @@ def backbone(
         name=name,
         params=placed,
         apply=apply,
-        classify=classify,
-        source_classes=source_classes(model.classes),
+        classify=classify if "classifier" in params else None,
+        source_classes=named if "classifier" in params else (),
         embed_dim=model.embed_dim,
         image_size=model.image_size,
         mean=model.mean,

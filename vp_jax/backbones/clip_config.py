@@ -17,7 +17,7 @@ from vp_jax.errors import UserError
 FILES = {"openai": "open_clip_config.json", "hf": "config.json"}
 
 
-def check(folder: pathlib.Path, layout: str, size: ClipSize, model: str) -> None:
+def check(folder: pathlib.Path, layout: str, size: ClipSize, model: str) -> bool:
     """Compares the config file in `folder` with the model; no file, no comparison.
 
     Args:
@@ -26,12 +26,15 @@ def check(folder: pathlib.Path, layout: str, size: ClipSize, model: str) -> None
       size: of the model.
       model: its name, for the message.
 
+    Returns:
+      Whether there is such a file.
+
     Raises:
       UserError: the file cannot be read, or it asks for something else than the model computes.
     """
     path = folder / FILES[layout]
     if not path.is_file():
-        return
+        return False
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         found = _open_clip(config, size) if layout == "openai" else _transformers(config)
@@ -51,6 +54,7 @@ def check(folder: pathlib.Path, layout: str, size: ClipSize, model: str) -> None
             f"The weights in {folder} are not for {model}: {path.name} says otherwise, and the "
             "features would be silently wrong.\n" + "\n".join(differing)
         )
+    return True
 
 
 def _expected(size: ClipSize) -> dict[str, object]:

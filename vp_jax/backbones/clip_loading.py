@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vp_jax import errors
-from vp_jax.backbones import clip_config, clip_params, hub, weight_files
+from vp_jax import distributed, errors
+from vp_jax.backbones import clip_config, clip_params, hub, lookalikes, weight_files, weight_kinds
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip_sizes import MEAN, SIZES, STD, ClipSize
 from vp_jax.backbones.fingerprint import place
@@ -33,11 +34,17 @@ def load(
     """Loads a CLIP and the tokenizer beside its weights, see `loading.load`."""
     weights = weights or size.hub or packaged(name)
     path = weight_files.find(weights)
-    tensors = weight_files.read(path)
+    tensors = weight_files.without_prefix(weight_files.read(path), clip_params.layouts(size), path)
+    hint = functools.partial(lookalikes.hint, path, name)
+    params = clip_params.from_tensors(tensors, size, file=str(path), model=name, hint=hint)
     if weights not in _RELEASED:
         layout = clip_params.layout(tensors, str(path))
-        clip_config.check(path.parent, layout, size, name)
-    params = clip_params.from_tensors(tensors, size, file=str(path), model=name)
+        told = clip_config.check(path.parent, layout, size, name)
+        if not told and size.hub and weight_kinds.kind(path) != "torchscript":
+            distributed.say(
+                f"{path.name}: no {clip_config.FILES[layout]} beside it says how it was trained: "
+                "taken for quick-GELU, as OpenAI's; weights of GELU, as LAION's, would be wrong"
+            )
     return _backbone(name, size, params, _tokenizer(path.parent, size, name), dtype, remat)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 
@@ -12,7 +11,15 @@ import numpy as np
 
 from vp_jax.backbones import clip_hf, clip_openai, weight_table
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
-from vp_jax.backbones.weight_table import Tree, convert
+from vp_jax.backbones.weight_table import (
+    Hint,
+    Shape,
+    Tree,
+    convert,
+    looks_like,
+    needed_shapes,
+    no_hint,
+)
 from vp_jax.errors import UserError
 
 TABLES = {"openai": clip_openai.OPENAI, "hf": clip_hf.HF}
@@ -36,21 +43,55 @@ def shapes(size: ClipSize) -> Tree:
     return weight_table.shapes(init, size)
 
 
-def layout(names: Mapping[str, np.ndarray], file: str) -> str:
+def layouts(size: ClipSize) -> list[dict[str, Shape]]:
+    """The shapes of the model's tensors by name, in each layout that has them."""
+    tables = [clip_openai.OPENAI] if size.patch_size is None else TABLES.values()
+    return [needed_shapes(table, shapes(size)) for table in tables]
+
+
+def signatures(size: ClipSize) -> list[dict[str, Shape]]:
+    """The few tensors, with their shapes, that tell this size from the others, in each layout."""
+    return [signature(size) for signature in _SIGNATURES.values()]
+
+
+def would_load(tensors: Mapping[str, np.ndarray], size: ClipSize) -> bool:
+    """Whether a file holds this size of CLIP: every tensor, in its shape, finite."""
+    found = _layout(tensors)
+    signature = _SIGNATURES[found](size) if found else {}  # which is quick to compare
+    fits = all(n in tensors and tensors[n].shape == s for n, s in signature.items())
+    if not signature or not fits:
+        return False
+    try:
+        convert(tensors, TABLES[found], shapes(size), file="", model="")
+    except UserError:
+        return False
+    return True
+
+
+def _layout(names: Mapping[str, np.ndarray]) -> str | None:
+    for prefix, found in (("visual.", "openai"), ("vision_model.", "hf")):
+        if any(name.startswith(prefix) for name in names):
+            return found
+    return None
+
+
+def layout(names: Mapping[str, np.ndarray], file: str, hint: Hint = no_hint) -> str:
     """`"openai"` or `"hf"`, by the names of the tensors.
 
     Raises:
       UserError: it is neither.
     """
-    for prefix, found in (("visual.", "openai"), ("vision_model.", "hf")):
-        if any(name.startswith(prefix) for name in names):
-            return found
+    found = _layout(names)
+    if found is not None:
+        return found
+    last = hint(names)
     some = ", ".join(sorted(names)[:5]) or "no tensors at all"
     raise UserError(
         f"{file} is in no known CLIP layout: it begins with {some}. Known are OpenAI's names, as "
         "in open_clip_model.safetensors (visual.conv1.weight), and Hugging Face CLIPModel's "
         "(vision_model.embeddings.patch_embedding.weight). A timm file, model.safetensors beside "
         "open_clip_model.safetensors, holds the image tower only: take the other one."
+        f"{' ' + last if last else ''}"
     )
 
 
@@ -61,6 +102,7 @@ def from_tensors(
     file: str,
     model: str,
     dtype: np.dtype = np.float32,
+    hint: Hint | None = None,
 ) -> Tree:
     """Makes the parameter tree out of the tensors of a file in either layout.
 
@@ -70,6 +112,8 @@ def from_tensors(
       file: of the tensors, for messages.
       model: its name, for messages.
       dtype: of the result; float64 is for measuring.
+      hint: of tensors that do not fit, see `weight_table.convert`; by default it names the size
+        of CLIP that they are of.
 
     Returns:
       The tree, of numpy arrays.
@@ -78,26 +122,21 @@ def from_tensors(
       UserError: the layout is not known, or tensors are missing, unexpected, wrongly shaped or
         not finite: all of them listed.
     """
-    found = layout(tensors, file)
+    hint = hint or _hint
+    found = layout(tensors, file, hint)
     if found == "hf" and size.patch_size is None:
+        last = hint(tensors)
         raise UserError(
             f"{file} is in the Hugging Face layout, which has no ResNet, so it cannot be {model}. "
-            + _hint(found, model, tensors)
+            f"{last}".rstrip()
         )
-    hint = functools.partial(_hint, found, model)
     return convert(
         tensors, TABLES[found], shapes(size), file=file, model=model, dtype=dtype, hint=hint
     )
 
 
-def _hint(found: str, model: str, tensors: Mapping[str, np.ndarray]) -> str:
-    """Which other released size the tensors look like, as a sentence; empty if none."""
-    for name, size in SIZES.items():
-        signature = _SIGNATURES[found](size)
-        fits = all(n in tensors and tensors[n].shape == s for n, s in signature.items())
-        if signature and fits and name != model:
-            return f"The file looks like {name}: is that the backbone you want?"
-    return ""
+def _hint(tensors: Mapping[str, np.ndarray]) -> str:
+    return looks_like([name for name, size in SIZES.items() if would_load(tensors, size)])
 
 
 def from_tree(params: Tree, size: ClipSize, *, model: str) -> Tree:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import os
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
 from vp_jax import errors
-from vp_jax.backbones import classifier, classifier_config, clip_loading, clip_params, weight_files
+from vp_jax.backbones import classifier, classifier_loading, clip_loading, clip_params
 from vp_jax.backbones import remat as remat_lib
 from vp_jax.backbones.base import Backbone
-from vp_jax.backbones.classifiers import CLASSIFIERS, hint
+from vp_jax.backbones.classifiers import CLASSIFIERS
 from vp_jax.backbones.clip_loading import TokenizerFn
 from vp_jax.backbones.clip_sizes import SIZES, ClipSize
 from vp_jax.backbones.weight_table import Tree
@@ -39,14 +39,20 @@ def load(
     remat: str = "none",
     size: ClipSize | None = None,
     source: str = "vp_jax",
+    source_classes: Sequence[str] = (),
 ) -> Backbone:
     """Loads a pretrained model.
 
+    Weights of a classifier whose last layer is missing, or was trained for other classes than the
+    model's, give a backbone of features only, without source classes.
+
     Args:
       name: one of `names()`.
-      weights: a file (`.safetensors`, `.npz` of Google's releases, or `.pt` where torch is
-        installed), a folder with one, or `owner/name` on the Hugging Face Hub. By default the
-        released weights from the Hub, or those in this package for `clip_tiny`.
+      weights: a file (`.safetensors`, `.npz` of Google's releases, or torch's where torch is
+        installed: `.pt`, `.pth`, `.pth.tar`, `.th`, `.ckpt`, `.bin`), a folder with one, or
+        `owner/name` on the Hugging Face Hub. By default the released weights from the Hub, or
+        those in this package for `clip_tiny`. What training programs put around the weights and
+        before the names of their tensors is taken off, and a line on stderr says so.
       dtype: of the computation with images, such as `jnp.bfloat16`; parameters, texts, softmax,
         normalisation and features stay float32.
       remat: which activations are computed again for gradients instead of kept, one of `REMATS`:
@@ -54,6 +60,8 @@ def load(
       size: a CLIP architecture of your own; `name` is then free.
       source: of the Linen modules: one of `SOURCES`. `"scenic"` computes a CLIP by
         google-research/scenic's modules, where that is installed.
+      source_classes: names of a classifier's source classes, in order, where its weights were
+        trained for others than the model's.
 
     Returns:
       The model, with its parameters on the default device.
@@ -64,17 +72,13 @@ def load(
     _check(name, size, remat)
     if source not in SOURCES:
         raise errors.unknown("source of backbones", source, SOURCES)
+    _check_classes(name, size, source_classes)
     if source == "scenic":
         return _load_scenic(name, weights, dtype, remat, size)
     if name in CLASSIFIERS and size is None:
-        model = CLASSIFIERS[name]
-        path = weight_files.find(weights or model.hub or _no_weights(name), tokenizer=False)
-        classifier_config.check(path.parent, model, name)
-        tensors = weight_files.read(path)
-        params = classifier.from_tensors(
-            tensors, model, file=str(path), name=name, hint=functools.partial(hint, name)
+        return classifier_loading.load(
+            name, weights, dtype=dtype, remat=remat, classes=source_classes
         )
-        return classifier.backbone(name, model, params, dtype, remat)
     return clip_loading.load(name, weights, dtype=dtype, remat=remat, size=size or SIZES[name])
 
 
@@ -111,6 +115,7 @@ def from_params(
     dtype: jnp.dtype | None = None,
     remat: str = "none",
     size: ClipSize | None = None,
+    source_classes: Sequence[str] = (),
 ) -> Backbone:
     """Makes a backbone of parameters that are there already: trained or random ones.
 
@@ -120,15 +125,17 @@ def from_params(
       tokenizer: as in `Backbone`, for a CLIP.
       dtype, remat: as in `load`.
       size: a CLIP architecture of your own; `name` is then free.
+      source_classes: as in `load`; a classifier's parameters may also lack the last layer.
 
     Raises:
       UserError: the name is unknown, or the parameters do not fit it.
     """
     _check(name, size, remat)
+    _check_classes(name, size, source_classes)
     if name in CLASSIFIERS and size is None:
         model = CLASSIFIERS[name]
-        params = classifier.from_tree(params, model, name=name)
-        return classifier.backbone(name, model, params, dtype, remat)
+        params = classifier.from_tree(params, model, name=name, classes=source_classes)
+        return classifier.backbone(name, model, params, dtype, remat, source_classes)
     size = size or SIZES[name]
     return clip_loading.from_params(name, params, tokenizer, dtype=dtype, remat=remat, size=size)
 
@@ -152,8 +159,10 @@ def _check(name: str, size: ClipSize | None = None, remat: str = "none") -> None
         raise errors.unknown("backbone", name, names())
 
 
-def _no_weights(name: str) -> str:
-    raise errors.UserError(
-        f"{name} has no weights by default. Name a file or folder with "
-        '--config.backbone.weights=PATH, in Python weights="PATH".'
-    )
+def _check_classes(name: str, size: ClipSize | None, source_classes: Sequence[str]) -> None:
+    if isinstance(source_classes, str):
+        raise errors.UserError(
+            f"source_classes is the text {source_classes!r}; give a sequence of names, one a class"
+        )
+    if len(source_classes) and (size is not None or is_clip(name)):
+        raise errors.UserError(f"source_classes were given for {name}, a CLIP, which has none")

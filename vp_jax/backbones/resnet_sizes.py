@@ -8,7 +8,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vp_jax.backbones.cifar_resnet import CifarResNet
+from vp_jax.backbones.cifar_resnet import STAGES, CifarResNet
 from vp_jax.backbones.cifar_resnet_weights import PYTORCH_RESNET_CIFAR10
 from vp_jax.backbones.classifier import Classifier
 from vp_jax.backbones.resnet import ResNet
@@ -47,14 +47,20 @@ RESNETS: dict[str, Classifier] = {
     ),
 }
 
-CIFAR_RESNETS: dict[str, Classifier] = {
-    "resnet20_cifar": Classifier(
-        trunk=trunk(CifarResNet, image_size=32, blocks=3),
+
+def cifar_resnet(layers: int) -> Classifier:
+    """A CIFAR ResNet that knows CIFAR-10, by its number of layers: 8, 14, 20, ..."""
+    return Classifier(
+        trunk=trunk(CifarResNet, image_size=32, blocks=(layers - 2) // (2 * STAGES)),
         embed_dim=64,
         classes="cifar10",
         tables=(PYTORCH_RESNET_CIFAR10,),
         image_size=32,
         resize_size=32,
         resize_method="bicubic",  # of other images: CIFAR's have this size
-    ),
+    )
+
+
+CIFAR_RESNETS: dict[str, Classifier] = {
+    f"resnet{layers}_cifar": cifar_resnet(layers) for layers in (20, 32, 44, 56, 110)
 }

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ml_dtypes  # noqa: F401  teaches numpy bfloat16
 import numpy as np
 
-from vp_jax.backbones import hub
+from vp_jax import distributed
+from vp_jax.backbones import hub, npz_files, state_dicts, torch_files, weight_kinds
+from vp_jax.backbones.weight_table import Shape
 from vp_jax.errors import UserError
 
-TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+TORCH_SUFFIXES = (".pt", ".pth", ".pth.tar", ".th", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
+TORCH_FILES = ("open_clip_pytorch_model.bin", "pytorch_model.bin")  # in folders of the Hub
+_FOLDERS = {  # by a file that only they have
+    "saved_model.pb": "a saved model of TensorFlow",
+    "checkpoint": "a checkpoint of TensorFlow",
+    "_CHECKPOINT_METADATA": "a checkpoint of orbax",
+}
 
 
 def find(weights: str | os.PathLike[str], *, tokenizer: bool = True) -> pathlib.Path:
@@ -30,12 +36,17 @@ def find(weights: str | os.PathLike[str], *, tokenizer: bool = True) -> pathlib.
     Raises:
       UserError: there is none; the message says where it was looked for.
     """
-    path = pathlib.Path(weights).expanduser()
+    text = os.fspath(weights)
+    path = pathlib.Path(os.path.expanduser(text))
     if path.is_dir():
         return _find_in_folder(path)
     if path.is_file():
         return path
-    text = os.fspath(weights)
+    if path.name and path.with_name(f"{path.name}.index").is_file():
+        raise UserError(
+            f"{text} is a checkpoint of TensorFlow, which is not read here: take the same model's "
+            ".safetensors, .npz or torch file."
+        )
     local = isinstance(weights, os.PathLike) or text.endswith(SUFFIXES) or text[:1] in tuple("./~")
     if not local and re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         return hub.find(text, tokenizer=tokenizer)
@@ -49,11 +60,14 @@ def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
     for name in hub.WEIGHT_FILES:
         if (folder / name).is_file():
             return folder / name
-    if (folder / "model.safetensors.index.json").is_file():
+    for index in sorted(folder.glob("*.index.json")):
         raise UserError(
-            f"The weights in {folder} are in several files (model.safetensors.index.json), which "
+            f"The weights in {folder} are in several files ({index.name}), which "
             "is not supported: save them as one model.safetensors."
         )
+    for name in TORCH_FILES:
+        if (folder / name).is_file():
+            return folder / name
     for suffix in SUFFIXES:
         found = sorted(folder.glob(f"*{suffix}"))
         if len(found) == 1:
@@ -61,6 +75,12 @@ def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
         if found:
             names = ", ".join(path.name for path in found)
             raise UserError(f"{folder} has several weight files, {names}: name the one you want.")
+    for name, what in _FOLDERS.items():
+        if (folder / name).is_file():
+            raise UserError(
+                f"{folder} is {what}, which is not read here: take the same model's .safetensors, "
+                ".npz or torch file."
+            )
     there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
     raise UserError(
         f"There are no weights in {folder}. Looked for {', '.join(hub.WEIGHT_FILES)}, and for one "
@@ -71,98 +91,39 @@ def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
 def read(path: pathlib.Path) -> Mapping[str, np.ndarray]:
     """The tensors of a file, by name, in the dtypes they are stored in.
 
-    Safetensors may hold bfloat16; `.npz` files are read with `allow_pickle=False`. A torch file is
-    read by `torch.load(weights_only=True)`, or by `torch.jit.load` where it is a TorchScript
-    archive, as OpenAI's are; bfloat16 becomes float32.
+    Its content says what it is; its name counts where that does not tell. Safetensors may hold
+    bfloat16; see `npz_files` and `torch_files` for the others.
 
     Raises:
       UserError: the file is empty, cut off or of another kind, or torch is needed and missing.
     """
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty: delete it and fetch it again.")
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    return _read_torch(path) if path.suffix in TORCH_SUFFIXES else _read_safetensors(path)
+    kind = weight_kinds.kind(path)
+    if kind == "npz" or (kind is None and path.suffix == ".npz"):
+        return npz_files.read(path)
+    if kind in ("torch", "torchscript") or (kind is None and path.name.endswith(TORCH_SUFFIXES)):
+        return torch_files.read(path, script=kind == "torchscript")
+    return _read_safetensors(path, known=kind is not None)
 
 
-def _read_npz(path: pathlib.Path) -> Mapping[str, np.ndarray]:
-    try:
-        if not zipfile.is_zipfile(path):  # numpy takes anything else for a pickle or one array
-            raise zipfile.BadZipFile("it is no zip archive")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        if others := [name for name, x in arrays.items() if not isinstance(x, np.ndarray)]:
-            raise ValueError(f"it has other things in it: {', '.join(others[:5])}")
-        return arrays
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,  # encrypted, or compressed in a way that is not known
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        KeyError,
-    ) as error:
-        raise UserError(
-            f"{path} is not a whole .npz file of plain arrays ({error}): fetch it again. Files "
-            "with Python objects in them are refused, since reading those can run code."
-        ) from error
+def without_prefix(
+    tensors: Mapping[str, np.ndarray], layouts: Sequence[Mapping[str, Shape]], path: pathlib.Path
+) -> Mapping[str, np.ndarray]:
+    """`state_dicts.without_prefix` of a file's tensors; one line on stderr says what was done."""
+    tensors, prefix = state_dicts.without_prefix(tensors, layouts)
+    if prefix:
+        distributed.say(f"{path.name}: the prefix {prefix!r} is taken off the tensors' names")
+    return tensors
 
 
-def _read_safetensors(path: pathlib.Path) -> Mapping[str, np.ndarray]:
+def _read_safetensors(path: pathlib.Path, *, known: bool) -> Mapping[str, np.ndarray]:
     import safetensors
     import safetensors.numpy
 
     try:
         return safetensors.numpy.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        with path.open("rb") as file:
-            pointer = file.read(40).startswith(b"version https://git-lfs")
-        what = (
-            "It is a Git LFS pointer, not the file itself: run `git lfs pull` where it came from."
-            if pointer
-            else f"Its {path.stat().st_size:,} bytes may be the beginning of a download that broke "
-            "off, or another format: delete it and fetch it again."
-        )
-        raise UserError(f"{path} is not a whole safetensors file ({error}). {what}") from error
-
-
-def _read_torch(path: pathlib.Path) -> Mapping[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
+        what = "" if known else ", or another format"
         raise UserError(
-            f"Reading {path} needs torch, which is not installed. Install it (pip install torch), "
-            "or give the same weights as .safetensors, for example those of timm/*.openai on the "
-            "Hugging Face Hub, which need no torch."
+            f"{path} is not a whole safetensors file ({error}). Its {path.stat().st_size:,} bytes "
+            f"may be the beginning of a download that broke off{what}: fetch it again."
         ) from error
-    try:
-        if _is_torchscript(path):
-            state = torch.jit.load(os.fspath(path), map_location="cpu").state_dict()
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and others
-        raise UserError(
-            f"{path} is not a whole torch file of plain tensors ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no message'}). Fetch it again; files "
-            "with other objects in them are refused, since reading those can run code."
-        ) from error
-    not_tensors = [] if isinstance(state, Mapping) else ["the top level"]
-    if not not_tensors:
-        not_tensors = [str(key) for key, x in state.items() if not isinstance(x, torch.Tensor)]
-    if not_tensors:
-        raise UserError(
-            f"{path} is not a state dict, a flat dict of tensors; other things are in it: "
-            f"{', '.join(not_tensors[:5])}. Save the model's state dict alone."
-        )
-    return {
-        name: (x.float() if x.dtype == torch.bfloat16 else x).detach().numpy()
-        for name, x in state.items()
-    }
-
-
-def _is_torchscript(path: pathlib.Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())

@@ -23,7 +23,21 @@ from vp_jax.errors import UserError
 
 Shape = tuple[int, ...]
 Tree = dict[str, Any]  # nested, with arrays or jax.ShapeDtypeStructs as leaves
+Hint = Callable[[Mapping[str, np.ndarray]], str]  # of tensors that do not fit: a sentence or ""
 LISTED = 20  # names that an error message lists of one kind; the rest is counted
+
+
+def no_hint(tensors: Mapping[str, np.ndarray]) -> str:
+    """Knows nothing about tensors that do not fit."""
+    del tensors
+    return ""
+
+
+def looks_like(names: Sequence[str]) -> str:
+    """The sentence that says which models tensors are of; empty where there are none."""
+    if not names:
+        return ""
+    return f"The file looks like {' or '.join(names)}: is that the backbone you want?"
 
 
 class Transform(NamedTuple):
@@ -113,6 +127,17 @@ def needed_shapes(table: Table, target: Tree) -> dict[str, Shape]:
     return needed
 
 
+def fits(tensors: Mapping[str, np.ndarray], table: Table, target: Tree) -> bool:
+    """Whether a file has exactly the tensors for a tree like `target`, by name and shape."""
+    needed, skipped = needed_shapes(table, target), _skipped(table)
+    found = {name: x.shape for name, x in tensors.items() if not skipped.fullmatch(name)}
+    return found == needed
+
+
+def _skipped(table: Table, ignore: Sequence[str] = ()) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{p})" for p in (*table.ignored, *ignore)) or r"(?!)")
+
+
 def convert(
     tensors: Mapping[str, np.ndarray],
     table: Table,
@@ -122,7 +147,7 @@ def convert(
     model: str,
     ignore: Sequence[str] = (),
     dtype: np.dtype = np.float32,
-    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: "",
+    hint: Hint = no_hint,
 ) -> Tree:
     """Makes a parameter tree out of the tensors of a file.
 
@@ -134,7 +159,8 @@ def convert(
       model: that the parameters are for, for the message.
       ignore: regular expressions of tensor names to leave out, besides `table.ignored`.
       dtype: of the result.
-      hint: called with the tensors when they do not fit, for a last line of the message.
+      hint: called with the tensors when they do not fit: what it returns is the last line of the
+        message, and what it raises is raised instead.
 
     Returns:
       A tree like `target` of contiguous numpy arrays, each cast to `dtype` once, at the end.
@@ -158,7 +184,7 @@ def convert(
         strange |= one.strange
         not_finite |= dict.fromkeys(one.not_finite)
 
-    skipped = re.compile("|".join(f"(?:{p})" for p in (*table.ignored, *ignore)) or r"(?!)")
+    skipped = _skipped(table, ignore)
     missing = [
         f"{name}: needed is {shape}" for name, shape in needed.items() if name not in tensors
     ]

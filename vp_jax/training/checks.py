@@ -129,7 +129,8 @@ def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
     name, head = config.backbone.name, config.head.name
     if backbone is not None:
         name = backbone.name
-        has_texts, has_classes = backbone.encode_text is not None, backbone.classify is not None
+        has_texts = backbone.encode_text is not None
+        has_classes = not has_texts or backbone.classify is not None
         for setting, usual in (("dtype", "float32"), ("remat", "none")):
             if config.backbone[setting] != usual:
                 raise UserError(
@@ -154,6 +155,23 @@ def _check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
         raise UserError(
             f"the head {head!r} maps source classes, and {name}, a CLIP, has none; give "
             f"--config.head.name={' or '.join(OF_FEATURES)}, or a classifier as the backbone"
+        )
+    if backbone is not None:
+        check_loaded(config, backbone)
+
+
+def check_loaded(config: ConfigDict, backbone: Backbone) -> None:
+    """Refuses a head that maps source classes where the weights of a classifier know none.
+
+    Raises:
+      UserError: their last layer is missing or of other classes, see `backbones.load`.
+    """
+    if config.head.name not in OF_FEATURES and backbone.classify is None:
+        raise UserError(
+            f"the head {config.head.name!r} maps source classes, and these weights of "
+            f"{backbone.name} have no last layer of its classes; give --config.head.name=linear, "
+            "other weights, or, in Python, the names of the classes that they have: "
+            "backbones.load(..., source_classes=NAMES)"
         )
 
 

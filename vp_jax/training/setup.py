@@ -22,7 +22,7 @@ from vp_jax.data.classes import Classes, same_names
 from vp_jax.data.contents import checksum
 from vp_jax.errors import UserError
 from vp_jax.training import record as record_lib
-from vp_jax.training.checks import check, make_augment, make_mixing, make_prompt
+from vp_jax.training.checks import check, check_loaded, make_augment, make_mixing, make_prompt
 from vp_jax.training.device_memory import resident_limit
 from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs, resize_rule
 from vp_jax.training.fsdp import gather_on_use, mesh_of
@@ -132,6 +132,7 @@ def setup_all(
     mesh = mesh_of(first)
     if backbone is None:
         backbone = load_backbone(first)
+        check_loaded(first, backbone)
     drawn = [init_prompt(config, backbone) for config in configs]
     record = record_lib.read(workdir) or record_lib.Record(None, None)
     task = load_task(first, backbone, record.classes)
