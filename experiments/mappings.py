@@ -29,7 +29,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from vp_jax import config as base
-from vp_jax import runs
+from vp_jax import files, runs
 from vp_jax.errors import UserError
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.report import table
@@ -188,7 +188,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # orbax tells of every file otherwise
     study = flags.FLAGS.study
     epochs = tuple(map(int, flags.FLAGS.epochs or COLUMNS[study]))
-    workdir = pathlib.Path(flags.FLAGS.workdir) / study
+    workdir = files.expanded(flags.FLAGS.workdir) / study
 
     def train(run: Run) -> runs.Result:
         seed = flags.FLAGS.seed

@@ -10,7 +10,6 @@ two runs of one setting too: give several seeds, and a task with many test image
 
 from __future__ import annotations
 
-import pathlib
 import statistics
 import sys
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from vp_jax import cli
+from vp_jax import cli, files
 from vp_jax.report import table
 
 DTYPES = ("float32", "bfloat16")
@@ -47,7 +46,7 @@ def rows(results: dict[str, list[dict[str, Any]]]) -> list[tuple[str, ...]]:
 def main(argv: list[str]) -> None:
     """Trains and prints the table."""
     config, name = cli.parse_config(argv)
-    workdir = pathlib.Path(flags.FLAGS.workdir or f"runs/precision_{name}")
+    workdir = files.expanded(flags.FLAGS.workdir or f"runs/precision_{name}")
     seeds = [int(seed) for seed in flags.FLAGS.seeds]
 
     from vp_jax.runs import train

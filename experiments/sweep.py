@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import app, flags, logging
 
-from vp_jax import cli
+from vp_jax import cli, files
 from vp_jax.errors import UserError
 from vp_jax.host_memory import keep_freed_memory
 from vp_jax.many import grid, train_many
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     del argv
     keep_freed_memory()
     logging.set_verbosity(logging.WARNING)
-    workdir = pathlib.Path(flags.FLAGS.workdir)
+    workdir = files.expanded(flags.FLAGS.workdir)
     config = cli.load_config("configs/quickstart.py").copy_and_resolve_references()
     config.epochs = flags.FLAGS.epochs
     rates = sorted(float(rate) for rate in flags.FLAGS.rates)

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from vp_jax import config_files, files, user_cache
+from vp_jax import config_files, files, streams, user_cache
 from vp_jax.compilation_cache import keep_compiled_programs
 from vp_jax.config_files import load as load_config
 from vp_jax.errors import UserError, unknown
@@ -25,18 +25,26 @@ STATUS_ERROR = 1
 STATUS_USER_ERROR = 2
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], *, compiles: bool = True) -> None:
     """Calls `main(argv)`; exits with 0 when done, with 2 on a user's mistake, with 130 or 143 when
     SIGINT or SIGTERM has stopped it before its end.
 
     With several processes, other errors end with 1 and say how to go on.
+
+    Args:
+      main: the command.
+      compiles: whether it is one that compiles programs, to be kept for its next start.
     """
+    streams.mend()
     INTERRUPTS.install()
     _drop_late_answers()
     keep_freed_memory()
-    keep_compiled_programs(user_cache.folder() / "programs")
+    if compiles and not _asks_for_help(sys.argv):
+        keep_compiled_programs(user_cache.find("programs"))
     try:
+        _check_names(sys.argv)
         main(sys.argv)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         _leave(STATUS_USER_ERROR)
@@ -64,6 +72,19 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         _leave(STATUS_ERROR)
 
 
+def _check_names(argv: Sequence[str]) -> None:
+    """Refuses what this locale cannot read, before libraries in C++ fail on a path with it."""
+    if sys.getfilesystemencoding() == "utf-8":
+        return
+    for argument in argv:
+        if any("\udc80" <= letter <= "\udcff" for letter in argument):
+            raise UserError(
+                f"{argument!r} cannot be read in this locale, whose encoding is "
+                f"{sys.getfilesystemencoding()}: set PYTHONUTF8=1, or a locale such as "
+                "LC_ALL=C.UTF-8"
+            )
+
+
 def _drop_late_answers() -> None:
     """Says nothing of what TensorStore answers when a failed read or write is over already, in
     threads of its own; the error itself is raised and reported."""
@@ -83,8 +104,9 @@ def _is_one_of_several() -> bool:
 
 
 def _leave(status: int) -> NoReturn:
-    if _is_one_of_several():
-        sys.modules["vp_jax.distributed"].leave(status)
+    distributed = sys.modules.get("vp_jax.distributed")
+    if distributed is not None and distributed.must_leave():
+        distributed.leave(status)
     sys.exit(status)
 
 
@@ -176,7 +198,7 @@ def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
     """
     from absl import app, flags
 
-    if any(a in ("--help", "-help", "-h", "-?", "--helpshort") for a in argv):
+    if _asks_for_help(argv):
         print(sys.modules["__main__"].__doc__)
         print(flags.FLAGS.main_module_help())
         print(more_help)
@@ -192,6 +214,10 @@ def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
     if len(rest) > 1:
         how = "settings are given as --config.NAME=VALUE" if more_help else "see --help"
         raise UserError(f"unknown argument {rest[1]!r}; {how}")
+
+
+def _asks_for_help(argv: Sequence[str]) -> bool:
+    return any(a in ("--help", "-help", "-h", "-?", "--helpshort") for a in argv)
 
 
 def settings_help() -> str:

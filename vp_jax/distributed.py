@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import jax
@@ -23,6 +22,9 @@ from vp_jax.errors import UserError, spelled
 CONNECT_SECONDS = 300
 """How long processes wait for each other at the start."""
 
+SAY_AFTER_SECONDS = 3
+"""How long a process waits for the others before it says so."""
+
 PARTING_SECONDS = 5
 """How long a process that ends by an error waits for others that end by the same."""
 
@@ -30,8 +32,12 @@ STATUS_ALONE = 2
 """Exit status of a process whose others do not come."""
 
 _TASKS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")  # how many a launcher has started
+_RANKS = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK")  # and which of them this one is
+_NODES = "SLURM_STEP_NODELIST"
 _KUBERNETES_INDEX = "JOB_COMPLETION_INDEX"
 _NO_CLUSTER = "should be defined"  # in what JAX raises where it finds none
+
+_abandoned = False  # the attempt to connect; its thread still waits in C++
 
 
 def initialize(
@@ -44,8 +50,8 @@ def initialize(
     """Connects this process with the others, if there are any. Call it before JAX computes.
 
     Without arguments the launcher says who they are: SLURM, Open MPI, Kubernetes or a TPU pod, as
-    JAX detects them; a process that is alone goes on at once. One that waits for others in vain
-    says so and ends with `STATUS_ALONE`, since JAX itself would abort it.
+    JAX detects them; a process that is alone goes on at once. One that waits says for whom after
+    a few seconds; one that waits in vain ends with `STATUS_ALONE`, since JAX itself would abort it.
 
     Args:
       coordinator: `HOST:PORT` of process 0, a free port there that all can reach.
@@ -75,8 +81,7 @@ def initialize(
     jax.config.update("jax_enable_preemption_service", False)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
-        with _at_most(timeout, _unreachable(given, f"in {timeout} s")):
-            jax.distributed.initialize(**where, initialization_timeout=timeout + PARTING_SECONDS)
+        _connect(where, timeout, _waiting(given, timeout), _unreachable(given, f"in {timeout} s"))
     except (ValueError, RuntimeError, OSError) as error:
         if not where and _NO_CLUSTER in str(error):
             return
@@ -84,21 +89,34 @@ def initialize(
         raise UserError(_unreachable(given, f"({reason})")) from error
 
 
-@contextlib.contextmanager
-def _at_most(seconds: int, message: str) -> Iterator[None]:
-    """Ends the process with a message if what is inside takes longer."""
+def _connect(where: dict[str, Any], timeout: int, whom: str, unreachable: str) -> None:
+    """Lets JAX connect the processes while this thread listens to signals.
 
-    def end() -> None:
-        print(f"error: {message}", file=sys.stderr, flush=True)
-        os._exit(STATUS_ALONE)
+    JAX waits in C++, where no signal is handled, and aborts the process when nobody comes.
+    """
+    global _abandoned
+    done, failed = threading.Event(), []
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    def connect() -> None:
+        try:
+            jax.distributed.initialize(**where, initialization_timeout=timeout + PARTING_SECONDS)
+        except BaseException as error:  # It belongs to the thread that waits.
+            failed.append(error)
+        done.set()
+
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        yield
-    finally:
-        timer.cancel()
+        if not done.wait(min(SAY_AFTER_SECONDS, timeout)) and timeout > SAY_AFTER_SECONDS:
+            print(whom, file=sys.stderr, flush=True)
+            done.wait(timeout - SAY_AFTER_SECONDS)
+    except BaseException:
+        _abandoned = True
+        raise
+    if not done.is_set():
+        print(f"error: {unreachable}", file=sys.stderr, flush=True)
+        os._exit(STATUS_ALONE)
+    if failed:
+        raise failed[0]
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -130,6 +148,23 @@ def _may_be_several() -> bool:
     return bool(may_be_tpu) or _KUBERNETES_INDEX in os.environ
 
 
+def _waiting(given: dict[str, Any], timeout: int) -> str:
+    """For whom this process waits, and who says that they exist."""
+    number, of, where = given["process_id"], given["processes"], f"at {given['coordinator']}"
+    why = ""
+    if given["coordinator"] is None:
+        named = (*_TASKS, *_RANKS, _NODES, _KUBERNETES_INDEX)
+        found = {name: os.environ[name] for name in named if name in os.environ}
+        of = next((found[name] for name in _TASKS if name in found), "several")
+        number = next((found[name] for name in _RANKS if name in found), "one")
+        where = f"on {found[_NODES]}" if _NODES in found else "of this cluster"
+        why = f", as {', '.join(f'{n}={v}' for n, v in found.items()) or 'the cluster'} says"
+    return (
+        f"process {number} of {of} waits for the others {where}{why}; after {timeout} s it gives "
+        "up. If it is alone, end it with Ctrl-C and give --processes=1"
+    )
+
+
 def _unreachable(given: dict[str, Any], how: str) -> str:
     if given["coordinator"] is None:
         return (
@@ -146,7 +181,12 @@ def _unreachable(given: dict[str, Any], how: str) -> str:
 
 def count() -> int:
     """How many processes there are. Alone it starts no backend of JAX."""
-    return jax.process_count() if jax.distributed.is_initialized() else 1
+    return jax.process_count() if jax.distributed.is_initialized() and not _abandoned else 1
+
+
+def must_leave() -> bool:
+    """Whether this process ends by `leave`: there are others, or it stopped waiting for them."""
+    return _abandoned or count() > 1
 
 
 def is_main() -> bool:
@@ -191,10 +231,12 @@ def leave(status: int) -> NoReturn:
     It does not wait at exit, as JAX does, for others that wait for it in a collective: these find
     it gone and stop.
     """
-    from orbax.checkpoint import multihost
-
     sys.stdout.flush()
     sys.stderr.flush()
+    if _abandoned:
+        os._exit(status)
+    from orbax.checkpoint import multihost
+
     with contextlib.suppress(Exception):  # The others may be gone, or still at work.
         multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * PARTING_SECONDS)
         if is_main():

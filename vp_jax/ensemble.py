@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vp_jax import files
 from vp_jax.backbones import Backbone
 from vp_jax.data import TaskData
 from vp_jax.data.classes import order
@@ -66,7 +67,7 @@ def ensemble_predictions(
     INTERRUPTS.begin()
     first: setup_lib.Experiment | None = None
     total = np.zeros(())
-    for workdir in map(pathlib.Path, workdirs):
+    for workdir in map(files.expanded, workdirs):
         experiment = setup_lib.setup(workdir_lib.read_config(workdir), workdir, backbone)
         first = first or experiment
         rows, columns = _in_order(first.task, experiment.task, workdirs[0], workdir)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import report, runs
+from vp_jax import files, report, runs
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.interrupts import INTERRUPTS
@@ -63,7 +63,7 @@ def train_many(
     Raises:
       UserError: bad settings, members or input, or a folder that belongs to another run.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = files.expanded(workdir)
     config = runs.with_backbone(config, backbone)
     configs = member_configs(config, members, backbone)
     sweep = _with_members(config, members)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import data, distributed, prompts, report
+from vp_jax import data, distributed, files, prompts, report
 from vp_jax.backbones import Backbone
 from vp_jax.data import scores
 from vp_jax.data.preprocess import preprocess
@@ -57,7 +57,7 @@ def train(
     Raises:
       UserError: bad settings or input, or a folder that belongs to another run.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = files.expanded(workdir)
     config = with_backbone(config, backbone)
     setup_lib.check(config, backbone)
     check_batch_size(config.batch_size, mesh_of(config))
@@ -292,7 +292,7 @@ def evaluate(
         have other classes.
     """
     INTERRUPTS.begin()
-    workdir = pathlib.Path(workdir)
+    workdir = files.expanded(workdir)
     config = workdir_lib.read_config(workdir)
     with config.ignore_type():
         config.backbone.weights = weights or config.backbone.weights

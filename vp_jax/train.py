@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vp_jax import cli
+from vp_jax import cli, files
 
 cli.define_config_flag()
 flags.DEFINE_string("workdir", None, "folder of this run (default: runs/ and the config's name)")
@@ -24,7 +24,7 @@ cli.define_process_flags()
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, trains, prints the summary."""
     config, name = cli.parse_config(argv)
-    workdir = flags.FLAGS.workdir or f"runs/{name}"
+    workdir = files.expanded(flags.FLAGS.workdir or f"runs/{name}")
     cli.join_processes()
 
     from vp_jax import distributed

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vp_jax import cli
+from vp_jax import cli, files
 from vp_jax.errors import UserError
 
 cli.define_config_flag()
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     config, name = cli.parse_config(argv)
     if not flags.FLAGS.vary:
         raise UserError('nothing varies: add --vary="NAME=VALUE,VALUE", as in --vary="seed=0,1,2"')
-    workdir = flags.FLAGS.workdir or f"runs/{name}_many"
+    workdir = files.expanded(flags.FLAGS.workdir or f"runs/{name}_many")
 
     from vp_jax.many import grid, parse_vary, train_many
     from vp_jax.report.summary import sweep_summary

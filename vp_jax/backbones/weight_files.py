@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import ml_dtypes  # noqa: F401  teaches numpy bfloat16
 import numpy as np
 
-from vp_jax import distributed
+from vp_jax import distributed, files
 from vp_jax.backbones import hub, npz_files, state_dicts, torch_files, weight_kinds
 from vp_jax.backbones.weight_table import Shape
 from vp_jax.errors import UserError
@@ -37,7 +37,7 @@ def find(weights: str | os.PathLike[str], *, tokenizer: bool = True) -> pathlib.
       UserError: there is none; the message says where it was looked for.
     """
     text = os.fspath(weights)
-    path = pathlib.Path(os.path.expanduser(text))
+    path = files.expanded(weights)
     if path.is_dir():
         return _find_in_folder(path)
     if path.is_file():

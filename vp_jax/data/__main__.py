@@ -11,7 +11,7 @@ import pathlib
 import textwrap
 from collections.abc import Sequence
 
-from vp_jax import cli
+from vp_jax import cli, files
 from vp_jax.data import catalog, download, source, tasks, tfds_source
 from vp_jax.data.task import Task
 from vp_jax.errors import UserError, spell_settings, unknown
@@ -40,13 +40,14 @@ def main(argv: Sequence[str]) -> None:
         words.append(argument)
     cli.parse_flags([argv[0], *argv[1 + len(words) :]])
     command, names = _checked(words)
+    if command == "list":
+        print(table([catalog.row(tasks.get(name)) for name in tasks.names()], catalog.HEADERS))
+        return
     root = source.default_root(flags.FLAGS.data_dir)
     manual_dir = flags.FLAGS.manual_dir
     if manual_dir is not None:
-        manual_dir = pathlib.Path(manual_dir).expanduser().absolute()
-    if command == "list":
-        print(table([catalog.row(tasks.get(name)) for name in tasks.names()], catalog.HEADERS))
-    elif command == "info":
+        manual_dir = files.expanded(manual_dir).absolute()
+    if command == "info":
         _info(tasks.get(names[0]), root, manual_dir)
     else:
         _prepare(tasks.get(names[0]), root, manual_dir)
@@ -86,4 +87,4 @@ def _prepare(task: Task, root: pathlib.Path, manual_dir: pathlib.Path | None) ->
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, compiles=False)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from vp_jax import distributed
+from vp_jax import distributed, files, user_cache
 from vp_jax.data import absent_classes, brightness, cache, pipelines, tasks
 from vp_jax.data import class_names as class_names_lib
 from vp_jax.data import classes as classes_lib
@@ -125,8 +125,8 @@ def load_task(
         # Names that were given for labels belong to the labels of the run.
         own = own.reordered(label, also_names=own.names == own.own)
     if cache_dir is None and pipeline in ("auto", "cached"):
-        cache_dir = cache.default_folder()
-    folder = None if cache_dir is None else pathlib.Path(cache_dir).expanduser().absolute()
+        cache_dir = cache.folder_for(pipeline)
+    folder = None if cache_dir is None else files.expanded(cache_dir).absolute()
 
     images, index, pipeline = _images(
         task, source, resize, pipeline, resident_limit, folder, skip_corrupt, progress
@@ -228,19 +228,26 @@ def _images(
     if folder is not None:
         place = cache.entry(folder, task.name, source.path, decoder, "images")
         found = cache.find(place, source.fingerprint)
-    choice = pipelines.choose(
-        setting, needed, resident_limit, folder or pathlib.Path(), found is not None
-    )
+    choice = pipelines.choose(setting, needed, resident_limit, folder, found is not None)
     if progress:
         distributed.say(pipelines.sentence(choice, count, tuple(shape), needed))
 
-    if choice.pipeline == "stream":
-        return *_stream(task, source, decoder, folder, skip_corrupt, progress), choice.pipeline
-    is_worth = count >= WORTH_CACHING and isinstance(_first(splits), bytes)
-    if place is not None and (choice.pipeline == "cached" or is_worth or found):
-        index = found or _build(place, source.fingerprint, decoder, progress)
-        return cache.images(place), index, choice.pipeline
-    return *_decode(decoder, progress), choice.pipeline
+    is_worth = choice.pipeline == "cached" or (
+        choice.pipeline == "resident"
+        and count >= WORTH_CACHING
+        and isinstance(_first(splits), bytes)
+    )
+    if place is not None and choice.pipeline != "stream" and (is_worth or found):
+        try:
+            index = found or _build(place, source.fingerprint, decoder, progress)
+            return cache.images(place), index, choice.pipeline
+        except cache.Unwritable as e:
+            if setting == "cached":
+                raise
+            user_cache.warn(folder, e.why)
+    if choice.pipeline == "resident":
+        return *_decode(decoder, progress), choice.pipeline
+    return *_stream(task, source, decoder, folder, skip_corrupt, progress), "stream"
 
 
 def _first(splits: Sequence) -> bytes | np.ndarray | None:
@@ -291,14 +298,17 @@ def _stream(
         decoder = decoder._replace(native=None)
     decoder, levels = look(decoder)
     known = all(map(is_known, decoder.splits))
-    if folder is None or (known and not check):
-        index = read_index(decoder, check, progress)
-    else:
+    index = None
+    if folder is not None and (check or not known):
         what = "checked" if check else "index"
         place = cache.entry(folder, task.name, source.path, decoder, what)
-        index = cache.find(place, source.fingerprint) or cache.build(
-            place, source.fingerprint, None, lambda *_: read_index(decoder, check, progress)
-        )
+        try:
+            index = cache.find(place, source.fingerprint) or cache.build(
+                place, source.fingerprint, None, lambda *_: read_index(decoder, check, progress)
+            )
+        except cache.Unwritable as e:
+            user_cache.warn(folder, e.why)
+    index = index or read_index(decoder, check, progress)
     images = DecodedImages(decoder, decoder.shape)
     return images, index._replace(levels=index.levels or levels, resized=decoder.resizes)
 

@@ -32,6 +32,9 @@ from vp_jax.errors import UserError
 FORMAT = 3
 """Raised when decoding or the layout of an entry changes."""
 
+FOLDER = "images"
+"""Of all entries, in the user's cache."""
+
 ABOUT, IMAGES, INDEX = "about.json", "images.npy", "index.npz"
 INCOMPLETE, LOCK = ".incomplete-", ".lock"
 
@@ -46,13 +49,31 @@ DAMAGED = (
 )
 """What json and numpy raise where a file was cut off or holds something else."""
 
+
+class Unwritable(UserError):
+    """Nothing can be kept in the folder of the entries; `why` is the system's reason."""
+
+    def __init__(self, message: str, why: str):
+        super().__init__(message)
+        self.why = why
+
+
 Fill = Callable[[np.ndarray, Callable[[], None]], Index]
 """Writes all images into an array, calling its second argument now and then."""
 
 
 def default_folder() -> pathlib.Path:
-    """Of all entries, in the user's cache."""
-    return user_cache.folder() / "images"
+    """Of all entries, in the user's cache.
+
+    Raises:
+      UserError: the user has no home folder, and none is named.
+    """
+    return user_cache.folder() / FOLDER
+
+
+def folder_for(pipeline: str) -> pathlib.Path | None:
+    """`default_folder()`; None, with a warning, where there is none and the pipeline needs none."""
+    return default_folder() if pipeline == "cached" else user_cache.find(FOLDER)
 
 
 def entry(
@@ -76,7 +97,7 @@ def entry(
 def find(place: pathlib.Path, fingerprint: str) -> Index | None:
     """The index of an entry, or None where there is none, or it is of other data or damaged."""
     try:
-        about = json.loads((place / ABOUT).read_text())
+        about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
         if (about["format"], about["fingerprint"]) != (FORMAT, fingerprint):
             return None
         with np.load(place / INDEX, allow_pickle=False) as file:
@@ -115,7 +136,7 @@ def build(
       fill: writes the images and returns the index.
 
     Raises:
-      UserError: the folder cannot be written, or the disk has not enough space.
+      Unwritable: the folder cannot be written, or the disk has not enough space.
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +163,7 @@ def build(
                 "resized": index.resized,
                 "levels": index.levels,
             }
-            (staging / ABOUT).write_text(json.dumps(about))
+            (staging / ABOUT).write_text(json.dumps(about), encoding="utf-8")
             files.sync_tree(staging)
             (staging / LOCK).unlink()
             if place.exists():
@@ -195,16 +216,19 @@ def _write_index(folder: pathlib.Path, index: Index) -> None:
     np.savez(folder / INDEX, **arrays)
 
 
-def _unwritable(folder: pathlib.Path, error: OSError, needed: int = 0) -> UserError:
+def _unwritable(folder: pathlib.Path, error: OSError, needed: int = 0) -> Unwritable:
+    why = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         size = f" {needed / 1e9:,.1f} GB are needed." if needed else ""
-        return UserError(
+        return Unwritable(
             f"the disk is full: decoded images cannot be cached in {folder}.{size} Free some "
             "space, name another folder with --config.task.cache_dir=DIR, or decode as the images "
-            "are needed with --config.task.pipeline=stream"
+            "are needed with --config.task.pipeline=stream",
+            why,
         )
-    return UserError(
-        f"decoded images cannot be cached in {folder}: {error.strerror or error}. Name another "
+    return Unwritable(
+        f"decoded images cannot be cached in {folder}: {why}. Name another "
         "folder with --config.task.cache_dir=DIR, or decode as the images are needed with "
-        "--config.task.pipeline=stream"
+        "--config.task.pipeline=stream",
+        why,
     )

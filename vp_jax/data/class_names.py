@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vp_jax import files
 from vp_jax.data import classes_file
 from vp_jax.data.examples import Source
 from vp_jax.data.tasks import Task
@@ -57,7 +58,7 @@ def resolve(task: Task, source: Source, override: Override = None) -> tuple[str,
     where, by_user = origin(task, source, override)
     if override:
         is_file = isinstance(override, str | os.PathLike)
-        path = pathlib.Path(override).expanduser() if is_file else None
+        path = files.expanded(override) if is_file else None
         names = tuple(override) if path is None else _read_file(path, source)
     elif task.class_names is not None:
         names = task.class_names

@@ -21,7 +21,11 @@ class Choice(NamedTuple):
 
 
 def choose(
-    setting: str, needed: int, resident_limit: int | None, cache_dir: pathlib.Path, is_cached: bool
+    setting: str,
+    needed: int,
+    resident_limit: int | None,
+    cache_dir: pathlib.Path | None,
+    is_cached: bool,
 ) -> Choice:
     """Which pipeline a task takes.
 
@@ -29,7 +33,7 @@ def choose(
       setting: `"auto"`, or one of `PIPELINES`, which is then taken.
       needed: bytes of all images as uint8.
       resident_limit: bytes that the devices together may hold; None for no limit.
-      cache_dir: where decoded images are cached.
+      cache_dir: where decoded images are cached; None: nowhere.
       is_cached: whether these are already.
     """
     if setting != "auto":
@@ -37,17 +41,18 @@ def choose(
     if resident_limit is None or needed <= resident_limit:
         limit = "" if resident_limit is None else f" of at most {_size(resident_limit)}"
         return Choice("resident", f"they fit in the devices' memory{limit}")
+    too_much = f"more than the {_size(resident_limit)} meant for images in the devices' memory"
+    if cache_dir is None:
+        return Choice("stream", f"{too_much}, and there is no folder to cache them in")
     free = _free(cache_dir)
     if is_cached or needed <= DISK_SHARE * free:
         return Choice(
             "cached",
-            f"more than the {_size(resident_limit)} meant for images in the devices' memory; "
-            f"{cache_dir} has space",
+            f"{too_much}; {cache_dir} has space",
         )
     return Choice(
         "stream",
-        f"more than the {_size(resident_limit)} meant for images in the devices' memory, and more "
-        f"than half of the {_size(free)} free in {cache_dir}",
+        f"{too_much}, and more than half of the {_size(free)} free in {cache_dir}",
     )
 
 
@@ -61,9 +66,12 @@ def sentence(choice: Choice, count: int, shape: tuple[int, ...], needed: int) ->
 
 def _free(folder: pathlib.Path) -> int:
     """Bytes that are free where a folder is, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+    except OSError:  # It may not even be looked into.
+        return 0
 
 
 def _size(count: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 
+from vp_jax import files
 from vp_jax.data import coop_source, folder_source, npz_source, tasks, tfds_source
 from vp_jax.data.classes import Classes
 from vp_jax.data.examples import Source
@@ -64,6 +65,16 @@ def read(
 
 
 def default_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """Where datasets are looked for: `data_dir`, else `$TFDS_DATA_DIR`, else tfds's own folder."""
-    root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-    return root.expanduser().absolute()
+    """Where datasets are looked for: `data_dir`, else `$TFDS_DATA_DIR`, else tfds's own folder.
+
+    Raises:
+      UserError: it is in the home folder of a user who has none.
+    """
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    try:
+        return files.expanded(root).absolute()
+    except UserError:
+        raise UserError(
+            f"the data are to be in {root}, and this user has no home folder: set HOME, or name "
+            "the folder of the datasets with TFDS_DATA_DIR=DIR"
+        ) from None

@@ -112,7 +112,7 @@ def read_table(
         class has, or has not exactly one row for every downstream class.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with files.expanded(path).open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
     except OSError as error:
         raise UserError(

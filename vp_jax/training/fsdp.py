@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.training.sharding import check_devices, make_mesh, put, replicated
 
 LEAST = 2**14
 """Numbers of the smallest weight that is worth splitting; biases and scales are replicated."""
@@ -28,8 +28,9 @@ def mesh_of(config: ConfigDict) -> Mesh:
     """The mesh of a run; the devices along `model` share the backbone.
 
     Raises:
-      UserError: the devices cannot be divided as `config.backbone.shards` says.
+      UserError: there are no devices, or they cannot be divided as `config.backbone.shards` says.
     """
+    check_devices()
     if config.backbone.sharding == "replicated":
         return make_mesh()
     return make_mesh(config.backbone.shards or jax.local_device_count())

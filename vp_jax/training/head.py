@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from vp_jax import backbones, distributed, heads
+from vp_jax import backbones, distributed, files, heads
 from vp_jax.backbones import Backbone
 from vp_jax.data import TaskData
 from vp_jax.data import classes as classes_lib
@@ -193,7 +193,7 @@ def _from_run(
 ) -> dict[str, Any]:
     """The trained head of another run, which must be of the same backbone, classes and shapes; its
     classes are put in this run's order."""
-    other = pathlib.Path(config.head.from_run)
+    other = files.expanded(config.head.from_run)
     params, identity = load_part(other, "head")
     if identity["backbone"] != backbone.fingerprint:
         raise UserError(

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, distributed, prompts
 from vp_jax.backbones import Backbone
+from vp_jax.data import cache
 from vp_jax.data.augment import Mixing
 from vp_jax.data.classes import Classes, same_names
 from vp_jax.data.contents import checksum
@@ -303,7 +304,7 @@ def load_task(
         shots=config.task.shots,
         pipeline=config.task.pipeline,
         resident_limit=resident_limit(),
-        cache_dir=config.task.cache_dir or data.cache_folder(),
+        cache_dir=config.task.cache_dir or cache.folder_for(config.task.pipeline),
         classes=classes,
     )
     if config.tune and config.select_on == "val" and not len(task.val):

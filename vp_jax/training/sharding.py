@@ -16,12 +16,32 @@ AS_PLACED = None
 """In `in_shardings`: as the argument lies on the devices already."""
 
 
+def check_devices() -> None:
+    """Starts JAX's backend where none has been.
+
+    Raises:
+      UserError: there is none of the platform that `JAX_PLATFORMS` names, or it cannot be used.
+    """
+    try:
+        jax.devices()
+    except Exception as error:  # of any kind: JAX asserts, and raises what its plugins do
+        reason = " ".join(str(error).split()) or "it is not installed, or finds no device"
+        wanted = jax.config.jax_platforms
+        named = f"JAX_PLATFORMS={wanted}" if wanted else "the platform that it takes by itself"
+        raise UserError(
+            f"JAX cannot compute with {named}: {reason}. Give JAX_PLATFORMS=cpu, leave it empty "
+            "for the best one that works, or install JAX for your accelerator, as in "
+            "pip install 'vp_jax[cuda]'"
+        ) from error
+
+
 def make_mesh(model: int = 1) -> Mesh:
     """All devices, in groups of `model` along the axis `model`, the groups along `data`.
 
     Raises:
-      UserError: the number of devices is no multiple of `model`.
+      UserError: there are no devices, or their number is no multiple of `model`.
     """
+    check_devices()
     devices = jax.device_count()
     if devices % model:
         raise UserError(
