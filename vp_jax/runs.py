@@ -224,7 +224,12 @@ def draw(
     if not distributed.is_main():
         return
     if experiment.total_steps:
-        report.curves(workdir / "curves.png", read_metrics(workdir), outcome.progress.zero_shot)
+        report.curves(
+            workdir / "curves.png",
+            read_metrics(workdir),
+            outcome.progress.zero_shot,
+            before=report.before_training(config.head.name, config.tune),
+        )
     if "prompt" not in config.tune:
         return
     params = jax.device_get(outcome.best["prompt"])

@@ -161,6 +161,37 @@ def test_examples_of_any_range_size_and_name(tmp_path):
     assert shorten("a" * 200) == "a" * 17 + "…"
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["brighter than white", "darker than black"])
+def test_a_prompt_that_clipping_would_hide_is_seen(tmp_path, sign):
+    """A frame that adds to white pixels, or takes from black ones."""
+    ground = np.full((2, 16, 16, 3), max(sign, 0), np.float32)
+    framed = ground + 0.4 * sign
+    framed[:, 4:12, 4:12] = ground[:, 4:12, 4:12]
+    draw_examples(tmp_path / "e.png", 2, before=ground, after=framed)
+    lower = read(tmp_path / "e.png")[260:, 40:215].astype(int)  # of the first column
+    centre = lower[90 - 5 : 90 + 5, 85:95].mean()
+    at_the_side = lower[90 - 5 : 90 + 5, 8:20].mean()
+    assert abs(centre - at_the_side) > 40
+
+
+def test_a_prompt_that_is_seen_keeps_its_contrast(tmp_path):
+    """Grey images and a strong frame, which clipping leaves visible."""
+    grey = np.full((1, 16, 16, 3), 0.5, np.float32)
+    framed = grey.copy()
+    framed[:, :4] += 3.0
+    draw_examples(tmp_path / "clipped.png", 1, before=grey, after=framed)
+    draw_examples(tmp_path / "same.png", 1, before=grey, after=np.clip(framed, 0, 1))
+    assert (read(tmp_path / "clipped.png") == read(tmp_path / "same.png")).all()
+
+
+def test_white_images_have_an_outline(tmp_path):
+    white = np.ones((1, 8, 8, 3), np.float32)
+    draw_examples(tmp_path / "e.png", 1, before=white, after=white)
+    found = read(tmp_path / "e.png").astype(int)
+    outline = np.abs(found - 0xD9).max(-1) < 24
+    assert outline.sum(0).max() > 150 and outline.sum(1).max() > 150
+
+
 def test_more_than_twelve_examples_are_cut(tmp_path):
     draw_examples(tmp_path / "12.png", 12, predicted_before=["class 0"] * 12)
     draw_examples(

@@ -8,5 +8,13 @@ from vp_jax.report.examples import examples
 from vp_jax.report.prompt_picture import prompt_picture
 from vp_jax.report.sweep_curves import sweep_curves
 from vp_jax.report.table import table
+from vp_jax.report.wording import before_training
 
-__all__ = ["curves", "examples", "prompt_picture", "sweep_curves", "table"]
+__all__ = [
+    "before_training",
+    "curves",
+    "examples",
+    "prompt_picture",
+    "sweep_curves",
+    "table",
+]

@@ -26,6 +26,7 @@ def curves(
     zero_shot: float | None = None,
     *,
     title: str = "",
+    before: str = "zero-shot",
 ) -> None:
     """Writes a PNG with two panels, loss and accuracy, and the learning rate as a strip below.
 
@@ -38,6 +39,7 @@ def curves(
         in [0, 1]. Values that are missing, None or not finite are left out.
       zero_shot: accuracy without a prompt, drawn as a horizontal line.
       title: a line above the panels.
+      before: what the model of that line is called.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
@@ -59,7 +61,7 @@ def curves(
     _split_curves(accuracy, rows, "accuracy")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     if zero_shot is not None:
-        label = f"zero-shot {zero_shot:.1%}"
+        label = f"{before} {zero_shot:.1%}"
         accuracy.axhline(zero_shot, color=style.FAINT, lw=1.2, ls=(0, (5, 3)), label=label)
     low, high = accuracy.get_ylim()
     accuracy.set_ylim(max(low, 0.0), min(high, 1.0))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 12
 _COLUMNS = 6  # at most
 _NAME_LENGTH = 18  # characters that fit above and below a picture
+_SEEN = 0.1  # mean change of pixels, of 1, below which a prompt can hardly be seen
+_WIDEST = (-0.5, 1.5)  # the values that are shown at most
 
 # Inches: side of a picture, space between columns, left of the first, above and below a picture,
 # and the height of a pair with all of its text.
@@ -45,8 +47,9 @@ def examples(
     Args:
       path: of the PNG.
       before: images, `[N, S, S, 3]`, uint8 or floating in [0, 1].
-      after: the same images with the prompt, `[N, S', S', 3]`, uint8 or floating; values outside
-        of [0, 1] are clipped for display.
+      after: the same images with the prompt, `[N, S', S', 3]`, uint8 or floating. Values outside
+        of [0, 1] are clipped for display, unless that hides the prompt, as on white images: then
+        more of them are shown, with less contrast, and the range is written beside them.
       labels: N names of the true classes.
       predicted_before: N names of classes predicted for `before`.
       predicted_after: N names of classes predicted for `after`.
@@ -56,7 +59,8 @@ def examples(
     """
     from matplotlib.figure import Figure
 
-    before, after = _shown("before", before), _shown("after", after)
+    before, after = np.clip(_floats("before", before), 0.0, 1.0), _floats("after", after)
+    after, written = _made_visible(before, after)
     lengths = [len(x) for x in (before, after, labels, predicted_before, predicted_after)]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise UserError(
@@ -92,7 +96,7 @@ def examples(
             parse_math=False,
         )
         if column == 0:
-            for axes, text in ((upper, "image"), (lower, "with prompt")):
+            for axes, text in ((upper, "image"), (lower, f"with prompt{written}")):
                 axes.text(
                     -0.06,
                     0.5,
@@ -117,8 +121,24 @@ def shorten(name: str, length: int = _NAME_LENGTH) -> str:
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
 
 
-def _shown(what: str, images: np.ndarray) -> np.ndarray:
-    """Images as floats in [0, 1]; what is not a number is shown grey."""
+def _made_visible(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, str]:
+    """Prompted images in [0, 1] for display, and the range of values that this stands for."""
+    clipped, written = np.clip(after, 0.0, 1.0), ""
+    if before.shape != after.shape:
+        return clipped, written
+    for image, prompted, shown in zip(before, after, clipped, strict=True):
+        changed = np.abs(prompted - image) > 1 / 255
+        seen = np.abs(shown - image)[changed].mean() if changed.any() else 1.0
+        if seen < _SEEN and 2 * seen < np.abs(prompted - image)[changed].mean():
+            low = max(min(after.min(), 0.0), _WIDEST[0])
+            high = min(max(after.max(), 1.0), _WIDEST[1])
+            shown = np.clip((after - low) / (high - low), 0.0, 1.0)
+            return shown, f" ({low:.1f} to {high:.1f})"
+    return clipped, written
+
+
+def _floats(what: str, images: np.ndarray) -> np.ndarray:
+    """Images as floats, of 1 at full brightness; what is not a number is grey."""
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
         raise UserError(f"images {what} must have shape [N, S, S, 3], got {images.shape}")
@@ -126,12 +146,16 @@ def _shown(what: str, images: np.ndarray) -> np.ndarray:
         return images / 255.0
     if not np.issubdtype(images.dtype, np.floating):
         raise UserError(f"images {what} must be uint8 or floating, got {images.dtype}")
-    return np.clip(np.nan_to_num(images.astype(np.float64), nan=0.5), 0.0, 1.0)
+    return np.nan_to_num(images.astype(np.float64), nan=0.5, posinf=1e6, neginf=-1e6)
 
 
 def _draw(axes: Axes, image: np.ndarray, predicted: str, label: str) -> None:
     right = predicted == label
+    from matplotlib.patches import Rectangle
+
     axes.imshow(image, interpolation="nearest")
+    frame = {"transform": axes.transAxes, "fill": False, "edgecolor": style.LINE, "lw": 0.8}
+    axes.add_patch(Rectangle((0, 0), 1, 1, clip_on=False, **frame))  # white images end somewhere
     axes.text(
         0.5,
         -0.04,

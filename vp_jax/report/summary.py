@@ -8,12 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from vp_jax.report.table import table
+from vp_jax.report.wording import before_training
 
 FILES = ("prompt.png", "curves.png", "examples.png", "mapping.csv")  # to look at
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _tp(result: Mapping[str, Any]) -> str:
+    """The paper's name, text prompt, for what it stands for."""
+    return " (TP)" if before_training(result.get("head"), result["tune"]) == "zero-shot" else ""
+
+
+def _before(result: Mapping[str, Any], what: str = "") -> str:
+    """The name of the model before training, with what was measured of it; TP is the paper's."""
+    name = before_training(result.get("head"), result["tune"])
+    if name == "without prompt":
+        return f"{what} {name}".strip()
+    return f"{name} {what}".strip()
 
 
 def _gain(result: Mapping[str, Any]) -> str:
@@ -28,7 +42,8 @@ def _metric_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     metric, further = result["metric"], result.get("further_tests", {})
     words, rows = metric.replace("_", " "), []
     if metric != "accuracy":
-        rows.append((f"zero-shot test {words}", _percent(result["zero_shot_test_metric"])))
+        name = _before(result, f"test {words}")
+        rows.append((name, _percent(result["zero_shot_test_metric"])))
         if result["tune"]:
             rows.append((f"test {words}", _percent(result["test_metric"])))
     rows += [(f"{name} {words}", _percent(found["metric"])) for name, found in further.items()]
@@ -37,11 +52,12 @@ def _metric_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) -> str:
     """What a finished run reached, from its `result.json`, as lines of text."""
+    before = result["zero_shot_test_accuracy"]
     rows = [
         ("task", f"{result['task']}, {result['classes']} classes"),
         ("backbone", result["backbone"]),
         ("head", result["head"]),
-        ("zero-shot test accuracy (TP)", _percent(result["zero_shot_test_accuracy"])),
+        (_before(result, "test accuracy") + _tp(result), _percent(before)),
     ]
     if result["tune"]:
         rows += [
@@ -90,7 +106,9 @@ def sweep_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) ->
         empty = [None] * len(names)
         test = _percent(ensemble["test_metric"])
         rows.append((f"all {ensemble['members']} together", *empty, None, None, test, None, ""))
-    headers = ("run", *names, "best step", "validation", "test", "zero-shot", "")
+    head = next((m["head"] for m in result["members"] if "head" in m), None)
+    before = before_training(head, ("prompt",))
+    headers = ("run", *names, "best step", "validation", "test", before, "")
     return "\n".join(
         [
             table(rows, headers),
@@ -102,7 +120,7 @@ def sweep_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) ->
 
 def evaluation_summary(result: Mapping[str, Any]) -> str:
     """Test accuracies of a run, as lines of text."""
-    rows = [("zero-shot (TP)", _percent(result["zero_shot_test_accuracy"]), "")]
+    rows = [(_before(result) + _tp(result), _percent(result["zero_shot_test_accuracy"]), "")]
     if result["tune"]:
         name = "visual prompt (VP)"
         if result["tune"] != ["prompt"]:
