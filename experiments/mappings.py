@@ -99,7 +99,7 @@ METHODS: dict[str, dict[str, Settings]] = {
 }
 CHANGES: dict[str, Settings] = {  # of frequency on usps, one epoch
     "as above": {},
-    "batch 64": {"batch_size": 64},
+    "batch 64": {"batch_size": 64, "schedule.warmup_share": 1.0},
     "padding 4": {"prompt.size": 4},
     "padding 12": {"prompt.size": 12},
     "prompt begins at zero": {"prompt.init": "zeros"},

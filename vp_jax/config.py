@@ -43,7 +43,7 @@ def default() -> ConfigDict:
 
     config.head = ConfigDict()
     config.head.name = "text"  # of a CLIP: text, linear; else linear or an output mapping
-    config.head.templates = ("This is a photo of a {}",)  # several average: "('{}', 'a {}')"
+    config.head.templates = ("This is a photo of a {}",)  # the flag again for each of several
     config.head.table = ()  # of fixed: a source class for each class, or a mapping.csv
     config.head.many_to_one = False  # let classes share a source class
     config.head.smoothing = 1.0  # of bayesian, bayesian_plus: added to each source class's total
@@ -61,7 +61,7 @@ def default() -> ConfigDict:
     config.task.splits = "official"  # or coop: the published splits of CoOp
     config.task.shots = 0  # training examples a class; 0: all
     config.task.download = True  # prepare the data when they are missing (needs TensorFlow)
-    config.task.class_names = ()  # "('a', 'b')", or a .txt file with one a line, not the dataset's
+    config.task.class_names = ()  # a,b or a .txt file with one a line, not the dataset's
     config.task.val_fraction = 0.1  # of the training data, stratified, held out to select by
     config.task.test_fraction = 0.2  # of a folder without a test split, held out for every seed
     config.task.skip_corrupt = False  # skip unreadable images instead of stopping
