@@ -54,7 +54,9 @@ def test_what_is_ambiguous_is_refused(folder, tmp_path, line):
 
 
 def test_too_few(folder, tmp_path):
-    with pytest.raises(UserError, match=r"names\.txt has 2 lines, but there are 3 classes"):
+    with pytest.raises(
+        UserError, match=r"has 3 classes, but there are 2 class names in .*names\.txt"
+    ):
         read(folder, tmp_path / "names.txt", "a\nb")
 
 

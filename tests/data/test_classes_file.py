@@ -60,6 +60,8 @@ def test_forms(form, classes, text):
         ("1st", "2nd", "3rd"),
         ("3.5 mm", "4.5 mm", "5.5 mm"),
         ("0", "1", "2"),
+        ("class 0", "class 1", "class 2"),
+        ("1 object", "2 objects", "3 objects"),
         ("big a", "small b", "huge c"),
         ("a", "hound", "c"),
     ],

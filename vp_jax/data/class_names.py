@@ -104,7 +104,9 @@ def _read_file(path: pathlib.Path, source: Source) -> tuple[str, ...]:
             "file with one name a line, or a tuple of names"
         ) from e
     keys = source.class_names if source.class_keys is None else source.class_keys
+    lines = [line.strip() for line in content.decode("utf-8-sig", "replace").rstrip().splitlines()]
     if keys is None:  # Then they are numbers.
-        count = source.num_classes or len(content.splitlines())
-        keys = tuple(map(str, range(count)))
+        keys = tuple(map(str, range(source.num_classes or len(lines))))
+    if len(lines) != len(keys) or not all(lines):
+        return tuple(lines)  # It is refused with those of other origins.
     return classes_file.parse(content, keys, str(path))

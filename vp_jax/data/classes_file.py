@@ -178,11 +178,12 @@ def _more_than_names(lines: Sequence[str], classes: Sequence[str]) -> str | None
         return f"ends with a class, as in {lines[0]!r}"
     if all(map(_NUMBER_AND_SIGN.match, lines)):
         return f"begins with a number, as in {lines[0]!r}"
-    words = [line.split() for line in lines]
-    for place, verb in ((0, "begins"), (-1, "ends")):
-        if min(map(len, words)) > 1 and (
-            _first_number([parts[place] for parts in words], len(classes)) is not None
-        ):
+    for verb, parts in (
+        ("begins", [line.partition(" ") for line in lines]),
+        ("ends", [line.rpartition(" ")[::-1] for line in lines]),
+    ):
+        numbers, rests = [part[0] for part in parts], {part[2] for part in parts}
+        if _first_number(numbers, len(classes)) is not None and len(rests) == len(lines):
             return f"{verb} with a number, as in {lines[0]!r}"
     return None
 
