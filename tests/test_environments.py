@@ -11,9 +11,11 @@ import time
 import matplotlib
 import pytest
 
-from vp_jax import files, streams, user_cache
+from vp_jax import files, heads, runs, streams, user_cache
+from vp_jax.backbones import hub, weight_files
 from vp_jax.compilation_cache import FOLDER, LEAST_SECONDS, NEVER, keep_compiled_programs
-from vp_jax.data import cache, pipelines, source, tasks
+from vp_jax.data import cache, class_names, pipelines, source, tasks
+from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -93,6 +95,30 @@ def test_without_a_home_nothing_is_cached_and_that_is_said_once(monkeypatch, cap
     with pytest.raises(UserError, match="set HOME, or name the folder .* TFDS_DATA_DIR"):
         source.read(tasks.get("digits"), None)
     assert pipelines.choose("auto", 2, 1, None, False).pipeline == "stream"
+
+
+def test_every_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("VP_JAX_CACHE", "~/cache")
+    assert cache.default_folder() == tmp_path / "cache" / "images"
+    assert source.default_root("~/data") == tmp_path / "data"
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "w.npz"))):
+        weight_files.find("~/w.npz")
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "run"))):
+        runs.evaluate("~/run")
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "run"))):
+        ensemble_predictions(["~/run"])
+    (tmp_path / "mapping.csv").write_text("source class,target class,weight\na,b,1\n")
+    assert heads.read_table("~/mapping.csv", ["a"], ["b"]) == [0]
+    (tmp_path / "names.txt").write_text("\n".join("abcdefghij"))
+    task = tasks.get("digits")
+    assert class_names.resolve(task, source.read(task, None), "~/names.txt")[-1] == "j"
+
+
+def test_weights_of_the_hub_without_a_home(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~/.cache/huggingface/hub")
+    with pytest.raises(UserError, match="set HOME or HF_HOME"):
+        hub.find("timm/vit_base_patch16_224")
 
 
 def test_commands_without_a_home(homeless):

@@ -26,7 +26,7 @@ def keep_compiled_programs(folder: str | os.PathLike[str] | None) -> None:
     own = os.environ.get(FOLDER)
     if (own and "://" in own) or not (own or folder):
         return
-    place = pathlib.Path(own or folder)
+    place = pathlib.Path(os.path.expanduser(own or folder))
     if user_cache.is_usable(place):
         os.environ[FOLDER] = os.fspath(place)
         if not own:

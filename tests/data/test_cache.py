@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vp_jax import data
+from vp_jax import data, user_cache
 from vp_jax.data import cache, decoding, images, pipelines
 from vp_jax.data.preprocess import ResizeRule
 from vp_jax.errors import UserError
@@ -165,6 +165,27 @@ def test_a_cache_folder_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be cached in .*--config.task.cache_dir"):
         load(folder, tmp_path / "file")
+
+
+def test_what_needs_no_cache_goes_on_without_it(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(user_cache, "_warned", set())
+    monkeypatch.setattr("vp_jax.data.arrays.WORTH_CACHING", 1)
+    (tmp_path / "file").write_text("")
+    wanted = load(folder, tmp_path / "good")
+    for settings, pipeline in (
+        ({"pipeline": "resident"}, "resident"),
+        ({"pipeline": "auto"}, "resident"),
+        ({"pipeline": "auto", "resident_limit": 1}, "stream"),
+        ({"pipeline": "stream", "skip_corrupt": True}, "stream"),
+    ):
+        found = load(folder, tmp_path / "file", **settings)
+        assert found.pipeline == pipeline
+        for one, two in zip(found.splits, wanted.splits, strict=True):
+            np.testing.assert_array_equal(one.images[np.arange(len(one))], two.images[:])
+    assert capsys.readouterr().err.count("warning: nothing can be kept in ") == 1
+    (tmp_path / "good").chmod(0o500)  # what is there already is read
+    assert load(folder, tmp_path / "good").pipeline == "cached"
+    (tmp_path / "good").chmod(0o700)
 
 
 def test_corrupt_images_are_remembered(folder, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
     Raises:
       UserError: it is neither in the cache nor to be had from the Hub.
     """
+    _check_home(repo)
     cached = _cached(repo)
     if cached and (not tokenizer or has_tokenizer(p.name for p in cached.parent.iterdir())):
         return cached
@@ -54,6 +55,18 @@ def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
         return pathlib.Path(huggingface_hub.hf_hub_download(repo, weights))
     except Exception as error:
         raise UserError(_unreachable(repo, error, tokenizer)) from error
+
+
+def _check_home(repo: str) -> None:
+    """Refuses to keep weights in a folder called `~` where the user has no home folder."""
+    import huggingface_hub
+
+    place = huggingface_hub.constants.HF_HUB_CACHE
+    if place.startswith("~"):
+        raise UserError(
+            f"the weights of {repo} are to be in {place}, and this user has no home folder: set "
+            "HOME or HF_HOME=DIR, or give the path of weights that are on this machine"
+        )
 
 
 def _cached(repo: str) -> pathlib.Path | None:
