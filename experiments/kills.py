@@ -165,33 +165,42 @@ def _same(one: Any, two: Any) -> bool:
     return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
 
 
-def kill(kind: str, number: int, folder: pathlib.Path, seconds: float, last: int) -> Kill:
-    """Begins a run, kills it at a random instant, and completes it; `differs` is still empty.
+def kill(
+    kind: str, number: int, folder: pathlib.Path, seconds: float, last: int
+) -> tuple[Kill, float]:
+    """Begins a run, kills it at a random instant, and completes it.
 
     Args:
       kind, number: of the run; they and nothing else determine the instants that are drawn.
       folder: of the run.
       seconds: the duration of an undisturbed one.
       last: the step at which training ends.
+
+    Returns:
+      The kill, whose `differs` is still empty, and the duration, corrected where the run ended
+      before its instant because the machine has become faster.
     """
     rng = np.random.default_rng([list(COMMANDS).index(kind), number])
     by = signal.SIGTERM if number % SIGTERM_EVERY == SIGTERM_EVERY - 1 else signal.SIGKILL
     while True:
         shutil.rmtree(folder, ignore_errors=True)
         share = rng.uniform()
+        start = time.monotonic()
         processes = launch(kind, folder)
         victim = processes[rng.integers(len(processes))]
-        time.sleep(share * seconds)
+        while time.monotonic() < start + share * seconds and victim.poll() is None:
+            time.sleep(0.01)
         names = [p.name for p in (folder / "checkpoints").glob("*")]
         victim.send_signal(by)
         status = wait(processes)[processes.index(victim)]
         if status != 0:
             break
+        seconds = min(seconds, time.monotonic() - start)
     steps = [int(name) for name in names if name.isdecimal()]
     phase = PHASES[0 if not steps else 1 if max(steps) < last else 2]
     saving = any("tmp" in name for name in names)
     starts = complete(kind, folder)
-    return Kill(kind, number, by.name, share, phase, saving, status, starts, [])
+    return Kill(kind, number, by.name, share, phase, saving, status, starts, []), seconds
 
 
 def undisturbed(kind: str, workdir: pathlib.Path) -> tuple[dict[str, Any], float, int]:
@@ -241,7 +250,7 @@ def main(argv: Sequence[str]) -> None:
         expected, seconds, last = undisturbed(kind, workdir)
         for number in left:
             folder = workdir / f"{kind}-{number}"
-            made = kill(kind, number, folder, seconds, last)
+            made, seconds = kill(kind, number, folder, seconds, last)
             made.differs = differences(expected, ending(folder))
             with log.open("a") as file:
                 file.write(json.dumps(dataclasses.asdict(made)) + "\n")
