@@ -191,7 +191,8 @@ def test_a_signal_to_one_stops_and_saves_all(two, tmp_path):
     processes = launch(folder, 2)
     wait_for_checkpoint(folder, processes)
     processes[1].send_signal(signal.SIGTERM)
-    said = complete(processes)
+    statuses, said = finish(processes)
+    assert statuses == [143, 143], "".join(err[-2000:] for _, err in said)
     step = saved_steps(folder)[-1]
     assert step < STEPS and f"saved step {step} of {STEPS}" in said[0][1]
     assert "stopped by a signal to another process" in said[0][0]

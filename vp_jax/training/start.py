@@ -21,6 +21,7 @@ from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
 from vp_jax.training.feed import Feed, make_feed
 from vp_jax.training.forward import Parts
 from vp_jax.training.fsdp import put_frozen
+from vp_jax.training.saved_checkpoints import set_aside
 from vp_jax.training.setup import Experiment
 from vp_jax.training.sharding import put, replicated
 from vp_jax.training.step import State
@@ -176,6 +177,11 @@ class Start:
         self.state: State = put(fresh, self.everywhere)
         self.step = int(fresh.step)
         self.is_fresh = found is None
+        if self.is_fresh and (damaged := set_aside(workdir)):
+            distributed.say(
+                f"training begins anew: the checkpoints {', '.join(damaged)} in {workdir} are "
+                "damaged and were set aside by an earlier start; ls -lR shows their files"
+            )
 
     @property
     def identity(self) -> dict[str, Any]:
