@@ -55,18 +55,21 @@ def run(main: Callable[[Sequence[str]], None], *, compiles: bool = True) -> None
         if isinstance(error, OSError) and files.is_disk_full(error):
             where = error.filename or "the workdir"
             print(
-                f"error: the disk is full: {where} could not be written; the last good checkpoint "
-                "is kept. Free some space and run the same command again",
+                f"error: the disk is full: {where} could not be written; {INTERRUPTS.going_on()}. "
+                "Free some space and run the same command again",
                 file=sys.stderr,
             )
+            _leave(STATUS_USER_ERROR)
+        if isinstance(error, OSError) and error.errno in files.NOT_THE_PROGRAM:
+            print(f"error: {_sentence(error)}", file=sys.stderr)
             _leave(STATUS_USER_ERROR)
         if not _is_one_of_several():
             raise
         traceback.print_exc()
         print(
             "error: one of several processes has stopped, and the others with it; if the error "
-            "above is only that a connection was lost, another process says why. The same command "
-            "for all of them goes on from the last checkpoint",
+            "above is only that a connection was lost, another process says why. Start all of them "
+            f"again: {INTERRUPTS.going_on()}",
             file=sys.stderr,
         )
         _leave(STATUS_ERROR)
@@ -83,6 +86,15 @@ def _check_names(argv: Sequence[str]) -> None:
                 f"{sys.getfilesystemencoding()}: set PYTHONUTF8=1, or a locale such as "
                 "LC_ALL=C.UTF-8"
             )
+
+
+def _sentence(error: OSError) -> str:
+    """What a disk or the system has refused, in a sentence."""
+    where = error.filename or "a file"
+    return (
+        f"{where} cannot be read or written: {error.strerror}; what was saved before is untouched. "
+        "Mend that and run the same command again"
+    )
 
 
 def _drop_late_answers() -> None:

@@ -10,6 +10,12 @@ from typing import IO, BinaryIO
 
 from vp_jax.errors import UserError
 
+NOT_THE_PROGRAM = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE)
+    + (errno.ENOMEM, errno.ETIMEDOUT, errno.ENAMETOOLONG, errno.ENOTCONN, errno.EHOSTDOWN)
+)
+"""Numbers of errors that a disk, its permissions or the system's limits are the reason of."""
+
 PARTIAL = ".partial"
 """How the names of files end that are not complete yet."""
 

@@ -180,15 +180,15 @@ class Checkpoints(SavedCheckpoints):
         except Exception as error:
             if files.is_disk_full(error):
                 raise UserError(
-                    f"the disk is full: a checkpoint could not be saved in {self._folder}; the "
-                    "last good one is kept. Free some space and run the same command again"
+                    f"the disk is full: a checkpoint could not be saved in {self._folder}; those "
+                    "saved before are kept. Free some space and run the same command again"
                 ) from error
             reason = out_of_reach(error)
             if reason is None:
                 raise
             raise UserError(
                 f"a checkpoint could not be saved in {self._folder}: {self._safe.named(reason)}; "
-                "the last good one is kept. Mend that and run the same command again"
+                "those saved before are kept. Mend that and run the same command again"
             ) from error
 
     def _set_aside(self, step: int) -> pathlib.Path:

@@ -235,10 +235,11 @@ class Loop(Start):
 
     def _check_finite(self, failed: int) -> None:
         if failed >= 0:
+            steps = self.checkpoints.steps()
+            kept = f"checkpoints of the steps {steps} are kept" if steps else "nothing was saved"
             raise UserError(
-                f"the loss is not finite at step {failed}; checkpoints up to the one before it are "
-                f"kept in {self.workdir}. Lower --config.optimizer.learning_rate "
-                f"({self.config.optimizer.learning_rate}) or "
+                f"the loss is not finite at step {failed}; {kept} in {self.workdir}. Lower "
+                f"--config.optimizer.learning_rate ({self.config.optimizer.learning_rate}) or "
                 f"{longer_warmup(self.config, self.experiment.total_steps)} in another --workdir"
             )
 
