@@ -14,6 +14,7 @@ SHARED = (
     "files",
     "host_memory",
     "interrupts",
+    "jaxprs",
     "locks",
     "progress_bar",
     "user_cache",

@@ -15,12 +15,21 @@ def hidden(params, images):
     return jnp.tanh(images.reshape(len(images), -1) @ params["first"])
 
 
+def convolved(params, images):
+    """Likewise with a convolution in the place of the first product."""
+    kernel = params["first"].reshape(SIZE, SIZE, 3, WIDTH)[:3, :3]
+    maps = jax.lax.conv_general_dilated(
+        images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return jnp.tanh(maps).mean(axis=(1, 2))
+
+
 def classify(params, features):
     return features @ params["second"]
 
 
-def make(zero_head=False, sources=SOURCES, seed=0):
-    """Random weights; features of 32 numbers, logits of `sources` classes."""
+def make(zero_head=False, sources=SOURCES, seed=0, function=hidden):
+    """Random weights; features of 32 numbers, of `function`, and logits of `sources` classes."""
     one, two = jax.random.split(jax.random.key(seed))
     second = jax.random.normal(two, (WIDTH, sources))
     params = {
@@ -28,7 +37,7 @@ def make(zero_head=False, sources=SOURCES, seed=0):
         "second": second * (0 if zero_head else 1),
     }
     return backbones.from_fn(
-        hidden,
+        function,
         params,
         classify=classify,
         image_size=SIZE,

@@ -9,17 +9,18 @@ counted, nor are products that do not depend on the input, which could be made o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.classifiers import CLASSIFIERS
 from vp_jax.backbones.clip_sizes import SIZES
 from vp_jax.errors import UserError, unknown
+from vp_jax.jaxprs import inner
 
 
 class Flops(NamedTuple):
@@ -170,15 +171,15 @@ def _equation(equation: JaxprEqn, depends: _Depends) -> tuple[Flops, _Depends]:
     if name == _CUDNN_ATTENTION:
         return _attention(equation, depends)
     if name in _CALLS:
-        (inner,) = _inner(params)
-        return _count(inner, depends)
+        (called,) = inner(params)
+        return _count(called, depends)
     if name == "scan":
         return _scan(equation, depends)
     if name == "while":
         return _while(params, depends)
     if name == "cond":
         return _cond(params, depends)
-    whole = any(_count(j, [True] * len(j.invars))[0].forward for j in _inner(params))
+    whole = any(_count(j, [True] * len(j.invars))[0].forward for j in inner(params))
     if (name in _OPAQUE and any(depends)) or whole:
         raise UserError(f"the floating-point operations of `{name}` in this model are not known")
     return Flops(), [any(depends)] * len(equation.outvars)
@@ -270,16 +271,3 @@ def _cond(params: dict[str, Any], depends: _Depends) -> tuple[Flops, _Depends]:
         raise UserError("this model has branches whose floating-point operations differ in number")
     results = zip(*(results for _, results in branches), strict=True)
     return branches[0][0], [which or any(one) for one in results]
-
-
-def _inner(value: Any) -> Iterator[Jaxpr]:
-    """All jaxprs among the parameters of a primitive."""
-    if isinstance(value, ClosedJaxpr):
-        yield value.jaxpr
-    elif isinstance(value, Jaxpr):
-        yield value
-    elif isinstance(value, dict):
-        yield from _inner(tuple(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _inner(item)

@@ -1,9 +1,10 @@
-"""Many train steps in one go: inside one program, or one after the other with batches sent."""
+"""Many train steps in one go: inside one program, or one call after the other."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
+from vp_jax.jaxprs import primitives
 from vp_jax.training import step as step_lib
 from vp_jax.training.feed import HostFeed, ResidentFeed
 from vp_jax.training.forward import Parts
@@ -76,11 +78,11 @@ def make_advance(
     total_steps: int,
     mesh: Mesh,
 ) -> Advance:
-    """The way of training that fits a feed; each compiles one program for all steps."""
+    """The way of training that fits a feed and a step; each compiles one program for all steps."""
     logged = _logged(train_step, pace)
     if isinstance(feed, ResidentFeed):
-        return _in_one_program(logged, feed, split, pace, mesh)
-    return _one_by_one(logged, feed, split, total_steps, mesh)
+        return _from_devices(logged, feed, split, pace, mesh)
+    return _from_host(logged, feed, split, total_steps, mesh)
 
 
 def _empty_log(sums: Sums) -> Log:
@@ -114,57 +116,122 @@ def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
     return train_step_logged
 
 
-def _in_one_program(
+def _from_devices(
     logged: LoggedStep, feed: ResidentFeed, split: data.Split, pace: Pace, mesh: Mesh
 ) -> Advance:
-    everywhere = replicated(mesh)
     make_epoch = feed.make_epochs(split)
 
-    def train_steps(
-        state: State, frozen: Parts, store: jax.Array, epoch: Batch, stop: jax.Array
+    def train_step(
+        state: State, log: Log, frozen: Parts, store: jax.Array, epoch: Batch
     ) -> tuple[State, Log, StepMetrics]:
-        def step(state: State, log: Log) -> tuple[State, Log, StepMetrics]:
-            position = state.step % pace.steps_per_epoch
-            batch = jax.tree.map(lambda x: x[position], epoch)
-            batch = jax.lax.with_sharding_constraint(batch, by_example(mesh))
-            return logged(state, log, frozen, feed.fetch(store, batch))
+        position = state.step % pace.steps_per_epoch
+        batch = jax.tree.map(lambda x: x[position], epoch)
+        batch = jax.lax.with_sharding_constraint(batch, by_example(mesh))
+        return logged(state, log, frozen, feed.fetch(store, batch))
 
+    step = jax.jit(train_step)  # What looks at it and what calls it share one trace.
+    shardings = by_example(mesh), replicated(mesh)
+    in_one_program = _in_one_program(step, shardings, mesh)
+    one_by_one = _one_by_one(step, shardings, mesh)
+    current: tuple[int, Any] = (-1, None)
+    suits_a_loop: bool | None = None
+
+    def advance(
+        state: State, frozen: Parts, start: int, stop: int
+    ) -> tuple[State, Log, StepMetrics]:
+        nonlocal current, suits_a_loop
+        number = start // pace.steps_per_epoch
+        if current[0] != number:
+            current = (number, make_epoch(number))
+        inputs = feed.store, current[1]
+        if suits_a_loop is None:
+            suits_a_loop = _suits_a_loop(step, state, frozen, inputs, mesh)
+        if suits_a_loop:
+            return in_one_program(state, frozen, inputs, stop)
+        return one_by_one(state, frozen, itertools.repeat(inputs, stop - start))
+
+    return advance
+
+
+def _suits_a_loop(
+    step: Callable[..., Any], state: State, frozen: Parts, inputs: tuple[Any, ...], mesh: Mesh
+) -> bool:
+    """Whether a step is as fast inside a loop as by itself.
+
+    XLA's CPU backend computes convolutions in the body of a loop by one thread and without its fast
+    kernels, about ten times slower. The answer follows from devices and step alone, not from a
+    clock: the two programs may round differently, and a run that goes on must take the same one.
+    """
+    if mesh.devices.flat[0].platform != "cpu":
+        return True
+    traced = jax.make_jaxpr(step)(state, _empty_log(state.sums), frozen, *inputs)
+    return "conv_general_dilated" not in primitives(traced.jaxpr)
+
+
+def _in_one_program(
+    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh
+) -> Callable[..., tuple[State, Log, StepMetrics]]:
+    """Makes steps from `state.step` up to `stop` by a loop on the devices.
+
+    Args:
+      step: `(state, log, frozen, *inputs)`.
+      shardings: of its inputs.
+      mesh: the devices.
+    """
+    everywhere = replicated(mesh)
+
+    def train_steps(
+        state: State, frozen: Parts, inputs: tuple[Any, ...], stop: jax.Array
+    ) -> tuple[State, Log, StepMetrics]:
         return jax.lax.while_loop(
             lambda carry: carry[0].step < stop,
-            lambda carry: step(carry[0], carry[1]),
+            lambda carry: step(carry[0], carry[1], frozen, *inputs),
             (state, _empty_log(state.sums), step_lib.zero_metrics(state)),
         )
 
     program = jax.jit(
         train_steps,
-        in_shardings=(everywhere, AS_PLACED, by_example(mesh), everywhere, everywhere),
+        in_shardings=(everywhere, AS_PLACED, shardings, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
-    current: tuple[int, Any] = (-1, None)
-
-    def advance(
-        state: State, frozen: Parts, start: int, stop: int
-    ) -> tuple[State, Log, StepMetrics]:
-        nonlocal current
-        number = start // pace.steps_per_epoch
-        if current[0] != number:
-            current = (number, make_epoch(number))
-        return program(state, frozen, feed.store, current[1], np.int32(stop))
-
-    return advance
+    return lambda state, frozen, inputs, stop: program(state, frozen, inputs, np.int32(stop))
 
 
 def _one_by_one(
-    logged: LoggedStep, feed: HostFeed, split: data.Split, total_steps: int, mesh: Mesh
-) -> Advance:
+    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh
+) -> Callable[..., tuple[State, Log, StepMetrics]]:
+    """Makes a step for each of some inputs; the host runs ahead of the devices by a few.
+
+    The arguments are those of `_in_one_program`.
+    """
     everywhere = replicated(mesh)
     program = jax.jit(
-        logged,
-        in_shardings=(everywhere, everywhere, AS_PLACED, by_example(mesh)),
+        step,
+        in_shardings=(everywhere, everywhere, AS_PLACED, *shardings),
         out_shardings=everywhere,
         donate_argnums=(0, 1),
     )
+
+    def train(
+        state: State, frozen: Parts, every: Iterable[tuple[Any, ...]]
+    ) -> tuple[State, Log, StepMetrics]:
+        log = put(_empty_log(state.sums), everywhere)
+        in_flight: collections.deque[jax.Array] = collections.deque()
+        for inputs in every:
+            state, log, out = program(state, log, frozen, *inputs)
+            in_flight.append(out["loss"])
+            if len(in_flight) > STEPS_IN_FLIGHT:
+                in_flight.popleft().block_until_ready()
+        return state, log, out
+
+    return train
+
+
+def _from_host(
+    logged: LoggedStep, feed: HostFeed, split: data.Split, total_steps: int, mesh: Mesh
+) -> Advance:
+    one_by_one = _one_by_one(logged, (by_example(mesh),), mesh)
     batches: Iterator[Batch] | None = None
 
     def advance(
@@ -173,14 +240,7 @@ def _one_by_one(
         nonlocal batches
         if batches is None:
             batches = feed.train_batches(split, start, total_steps)
-        log = put(_empty_log(state.sums), everywhere)
-        in_flight: collections.deque[jax.Array] = collections.deque()
-        for _ in range(start, stop):
-            state, log, out = program(state, log, frozen, next(batches))
-            in_flight.append(out["loss"])
-            if len(in_flight) > STEPS_IN_FLIGHT:
-                in_flight.popleft().block_until_ready()
-        return state, log, out
+        return one_by_one(state, frozen, ((next(batches),) for _ in range(start, stop)))
 
     return advance
 
