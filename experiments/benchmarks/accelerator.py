@@ -141,11 +141,11 @@ def way_of_torch(model: str, batch: int, classes: int, compiled: bool) -> Way:
     torch.compiler.reset()  # or a second size would be compiled for all sizes
     device = "cuda" if torch.cuda.is_available() else "cpu"
     problem = problem_lib.make_problem(model, batch, classes)
-    step, _ = torch_steps.build(problem, dtype=DTYPE, device=device, compiled=compiled)
+    built = torch_steps.build(problem, dtype=DTYPE, device=device, compiled=compiled)
 
     def train() -> int:
         for _ in range(TORCH_STEPS):
-            step()
+            built.step()
         if device == "cuda":
             torch.cuda.synchronize()
         return TORCH_STEPS * batch

@@ -18,7 +18,7 @@ class Apart:
       first: what making it found.
     """
 
-    def __init__(self, make: Callable[[], tuple[Callable[[], object], Any]], keep_memory: bool):
+    def __init__(self, make: Callable[[], tuple[Callable[..., Any], Any]], keep_memory: bool):
         """Starts the process and makes the function there.
 
         Args:
@@ -37,14 +37,14 @@ class Apart:
         theirs.close()
         self.first = self._answer()
 
-    def __call__(self) -> None:
-        """Calls the function once.
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls the function once, and returns what it returns; both are pickled.
 
         Raises:
           RuntimeError: it failed there.
         """
-        self._connection.send(True)
-        self._answer()
+        self._connection.send(arguments)
+        return self._answer()
 
     def close(self) -> None:
         """Ends the process."""
@@ -69,9 +69,9 @@ def _serve(connection: Connection, make: Callable[[], Any], keep_memory: bool) -
     try:
         call, first = make()
         connection.send((first, None))
-        while connection.recv():
-            call()
-            connection.send((None, None))
+        while True:
+            arguments = connection.recv()
+            connection.send((call(*arguments), None))
     except EOFError:
         return  # The benchmark has what it wanted.
     except Exception:  # Whatever it is, the other side shows it.

@@ -125,7 +125,7 @@ def watch(name: str, problem: problem_lib.Problem) -> tuple[int, int | None]:
     if name == TORCH:
         import torch_steps
 
-        return most_resident(torch_steps.build(problem)[0]), None
+        return most_resident(torch_steps.build(problem).step), None
     step, planned = problem_lib.compile_step(problem)
     return most_resident(step), planned
 

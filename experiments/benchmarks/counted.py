@@ -31,13 +31,24 @@ def torch_step_flops(model: str, batch: int, classes: int, *, as_the_paper: bool
       as_the_paper: the gradients of all weights too, and of a CLIP the texts, forward and backward,
         so that images and texts are compared in a product of activations.
     """
-    images = (model_flops(model) + _rest_of_last_block(model)).times(batch)
-    head = 2 * batch * _width(model) * _outputs(model, classes)
+    image = torch_image_flops(model, classes).times(batch)
     if not as_the_paper:
-        return (images + Flops(weights=head)).step
+        return image.step
     if not is_clip(model):
-        return (images + Flops(weights=head)).full_step
-    return (images + _text_flops(model).times(classes) + Flops(activations=head)).full_step
+        return image.full_step
+    head = 2 * batch * _width(model) * _outputs(model, classes)
+    texts = _text_flops(model).times(classes)
+    return (image + Flops(weights=-head, activations=head) + texts).full_step
+
+
+def torch_image_flops(model: str, classes: int) -> Flops:
+    """Of one image in PyTorch, on its way to the logits, with texts that are cached."""
+    return image_flops(model, classes) + _rest_of_last_block(model)
+
+
+def most_classes(model: str, wanted: int) -> int:
+    """As many as are wanted, or as a classifier has."""
+    return wanted if is_clip(model) else min(wanted, _outputs(model, wanted))
 
 
 def _width(model: str) -> int:

@@ -35,6 +35,15 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def rate(action: Callable[[], object], images: int, least: float) -> float:
+    """Images/s of calls for so many images each, repeated for some seconds, or made once."""
+    calls, start = 0, time.perf_counter()
+    while (taken := time.perf_counter() - start) < least or not calls:
+        jax.block_until_ready(action())
+        calls += 1
+    return images * calls / taken
+
+
 def in_turns(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of every action in every round; all take turns within a round."""
     times: dict[str, list[float]] = {name: [] for name in actions}

@@ -1,4 +1,4 @@
-"""A task of random images, as large as CIFAR's, in one file."""
+"""A task of random images in one file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import pathlib
 import numpy as np
 
 
-def make_npz(path: pathlib.Path, train: int, evaluated: int, classes: int) -> pathlib.Path:
-    """Writes uint8 noise of 32 x 32 in the layout of the task `npz`.
+def make_npz(
+    path: pathlib.Path, train: int, evaluated: int, classes: int, side: int = 32
+) -> pathlib.Path:
+    """Writes uint8 noise in the layout of the task `npz`.
 
     Args:
       path: of the file.
       train: images to train on.
       evaluated: images of each of validation and test.
       classes: how many.
+      side: of the images, in pixels; by default as CIFAR's.
     """
     rng = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", train), ("val", evaluated), ("test", evaluated)):
-        arrays[f"{split}_data"] = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
+        arrays[f"{split}_data"] = rng.integers(0, 256, (count, side, side, 3), np.uint8)
         arrays[f"{split}_target"] = rng.integers(0, classes, count)
     np.savez(path, class_names=[f"class {i}" for i in range(classes)], **arrays)
     return path

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,20 @@ from vp_jax.errors import UserError
 sys.path.append(str(pathlib.Path(__file__).parents[1]))  # where the parity references are
 import classifier_references  # noqa: E402
 import clip_references  # noqa: E402
+
+
+class Built(NamedTuple):
+    """What PyTorch does with a problem.
+
+    Attributes:
+      step: makes a training step and returns its loss.
+      evaluate: the likely classes of the batch with the prompt, without gradients.
+      parts: of the prompt.
+    """
+
+    step: Callable[[], torch.Tensor]
+    evaluate: Callable[[], torch.Tensor]
+    parts: Sequence[torch.nn.Parameter]
 
 
 def reference(model: str) -> torch.nn.Module:
@@ -47,12 +61,12 @@ def reference_params(model: str) -> Mapping[str, Any]:
     return classifier.from_tensors(tensors, CLASSIFIERS[model], file="reference", name=model)
 
 
-def make_step(problem: Problem, **options: Any) -> tuple[Callable[[], torch.Tensor], FirstStep]:
-    """The training step that `build` builds, after its first call."""
-    step, parts = build(problem, **options)
-    loss = float(step().detach())
-    grad_norm = torch.sqrt(sum((part.grad**2).sum() for part in parts))
-    return step, FirstStep(loss, float(grad_norm))
+def make_step(problem: Problem, **options: Any) -> tuple[Built, FirstStep]:
+    """What `build` builds, after its first step."""
+    built = build(problem, **options)
+    loss = float(built.step().detach())
+    grad_norm = torch.sqrt(sum((part.grad**2).sum() for part in built.parts))
+    return built, FirstStep(loss, float(grad_norm))
 
 
 def build(
@@ -62,8 +76,8 @@ def build(
     dtype: str = "float32",
     device: str = "cpu",
     compiled: bool = False,
-) -> tuple[Callable[[], torch.Tensor], Sequence[torch.nn.Parameter]]:
-    """The training step, and the parts of the prompt.
+) -> Built:
+    """The training step and the evaluation of a problem.
 
     Args:
       problem: what is computed, with the weights of `reference_params`.
@@ -92,11 +106,13 @@ def build(
     optimizer = torch.optim.SGD(parts.values(), lr=LEARNING_RATE, momentum=MOMENTUM)
     to_logits = _logits(model, problem, as_the_paper, device)
 
-    def to_loss() -> torch.Tensor:
+    def prompted_logits() -> torch.Tensor:
         middle = torch.cat([parts["left"], centre, parts["right"]], dim=3)
         prompt = torch.cat([parts["top"], middle, parts["bottom"]], dim=2)
-        logits = to_logits((images + prompt).to(precision)).float()
-        return torch.nn.functional.cross_entropy(logits, labels)
+        return to_logits((images + prompt).to(precision)).float()
+
+    def to_loss() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(prompted_logits(), labels)
 
     loss_of = torch.compile(to_loss, dynamic=False) if compiled else to_loss
 
@@ -107,7 +123,11 @@ def build(
         optimizer.step()
         return loss
 
-    return step, list(parts.values())
+    @torch.no_grad()
+    def evaluate() -> torch.Tensor:
+        return prompted_logits().argmax(dim=1)
+
+    return Built(step, evaluate, list(parts.values()))
 
 
 def _logits(

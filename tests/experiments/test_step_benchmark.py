@@ -7,6 +7,7 @@ import counted
 import problem as problem_lib
 import pytest
 import step
+import whole_run
 
 PEAK = ("--peak_sides=64", "--peak_seconds=0")
 
@@ -29,21 +30,49 @@ def test_operations_of_a_step_of_a_classifier():
     assert vit > counted.image_flops("vit_b32", 100).step
 
 
-def variant(name, flops=30_000_000_000):
-    return step.Variant(name, "float32", flops, make=None, keeps_memory=True)
+def variant(name, flops=10_000_000_000):
+    return step.Variant(name, "float32", flops)
 
 
 def test_the_table_divides_round_by_round():
-    seconds = {step.PAPER: [6.0, 8.0], step.TORCH: [2.0, 2.0], step.VP_JAX: [1.0, 2.0]}
-    results = [step.Measured(variant(name), times) for name, times in seconds.items()]
-    text = step.report(results, {"float32": 40e9}.get, batch=3)
-    paper, torch, ours = text.splitlines()[2:]
-    assert re.split(" {2,}", ours) == (
-        ["vp_jax", "float32", "2.00", "0.02", "50.0%", "1.500", "1.000", "30.0"]
-        + ["5.00 (4.00 to 6.00)", "1.50 (1.00 to 2.00)"]
+    rates = {
+        step.PAPER: [0.5, 0.375],
+        step.TORCH: [1.5, 1.5],
+        step.VP_JAX: [3.0, 1.5],
+        step.RUN: [3.0, 3.0],
+        step.TORCH_FORWARD: [4.0, 8.0],
+        step.EVALUATION: [8.0, 8.0],
+    }
+    results = [step.Measured(variant(name), found) for name, found in rates.items()]
+    text = step.report(results, {"float32": 45e9}.get, batch=3)
+    paper, torch, ours, run, forward, evaluation = (
+        re.split(" {2,}", line) for line in text.splitlines()[2:]
     )
-    assert torch.endswith(" 3.50 (3.00 to 4.00)  -")
-    assert re.search(r" - +0.29 \(0.25 to 0.33\)$", paper)
+    assert ours == (
+        ["vp_jax, step", "float32", "2.25", "0.0225", "50.0%", "3.00", "1.333", "30.0"]
+        + ["5.00 (4.00 to 6.00)", "1.50 (1.00 to 2.00)", "-"]
+    )
+    assert torch[-3:] == ["3.50 (3.00 to 4.00)", "-", "-"]
+    assert paper[-3:] == ["-", "0.29 (0.25 to 0.33)", "-"]
+    of_run = ["7.00 (6.00 to 8.00)", "2.00 (2.00 to 2.00)", "1.50 (1.00 to 2.00)"]
+    assert run[-3:] == of_run
+    assert forward[-3:] == ["-", "-", "-"]
+    assert evaluation[-3:] == ["-", "1.50 (1.00 to 2.00)", "-"]
+
+
+def test_a_classifier_has_no_more_classes_than_it_knows():
+    assert counted.most_classes("resnet20_cifar", 100) == 10
+    assert counted.most_classes("resnet50", 100) == counted.most_classes("clip_tiny", 100) == 100
+
+
+@pytest.mark.slow
+def test_a_whole_run_is_of_resident_images_and_of_so_many_steps(tmp_path):
+    problem = problem_lib.make_problem("clip_tiny", 4, 5)
+    whole = whole_run.WholeRuns(problem, 6, tmp_path)
+    assert whole.train() > 0 and whole.evaluate() > 0
+    result = json.loads((tmp_path / "run_0" / "result.json").read_text())
+    assert result["pipeline"] == "resident"
+    assert (result["steps"], result["train_examples"], result["backbone"]) == (6, 24, "clip_tiny")
 
 
 def test_variants_that_differ_are_refused():
@@ -87,9 +116,11 @@ def test_it_runs_without_torch(tmp_path, python):
     found = json.loads(result.read_text())
     assert list(found["models"]) == ["clip_tiny", "resnet20_cifar"]
     for model in found["models"].values():
-        labels = ["vp_jax, float32", "vp_jax, bfloat16"]
-        assert list(model["seconds"]) == list(model["flops"]) == labels
-        assert all(len(seconds) == 2 for seconds in model["seconds"].values())
+        names = ("vp_jax, step", "vp_jax, runs.train", "vp_jax, evaluation")
+        labels = [f"{name}, {dtype}" for name in names for dtype in ("float32", "bfloat16")]
+        assert list(model["images_per_second"]) == list(model["flops"]) == labels
+        assert all(len(rates) == 2 for rates in model["images_per_second"].values())
+        assert min(map(min, model["images_per_second"].values())) > 0
         assert list(model["peak"]) == ["float32", "bfloat16"]
         assert all(rate > 0 for rates in model["peak"].values() for rate in rates)
 
