@@ -36,7 +36,7 @@ def origin(task: Task, source: Source, override: Override = None) -> Origin:
     """Who has named the classes that `resolve` returns."""
     if override:
         is_file = isinstance(override, str | os.PathLike)
-        return Origin(f"in {override}" if is_file else f"given by {SETTING}", True)
+        return Origin(f"in {override}" if is_file else "given by the setting class_names", True)
     if task.class_names is not None:
         return Origin(f"of the task {task.name!r}", False)
     own = task.format == "folder" or (task.format == "npz" and task.file is None)

@@ -48,7 +48,7 @@ def cut_warmup(config: ConfigDict, total_steps: int) -> str | None:
         return None
     return (
         f"the warm-up is {found:,} steps instead of {wanted:,}, since the run has only "
-        f"{total_steps:,}: --config.schedule.warmup_share={share} is the most of them"
+        f"{total_steps:,} and at most --config.schedule.warmup_share={share} of them are for it"
     )
 
 
