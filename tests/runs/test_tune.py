@@ -50,7 +50,8 @@ KEYS = """
     task backbone backbone_fingerprint prompt head tune seed classes train_examples val_examples
     test_examples skipped_examples steps best_step selected_on trainable_parameters
     zero_shot_test_accuracy val_accuracy test_accuracy test_loss images_per_second wall_seconds
-    checkpoint_bytes metric zero_shot_test_metric val_metric test_metric pipeline
+    checkpoint_bytes metric zero_shot_test_metric val_metric test_metric pipeline class_names
+    class_keys data_changes
 """
 CHANGING = ("wall_seconds", "images_per_second")
 
