@@ -273,3 +273,9 @@ def test_many_at_once_know_their_data_too(images, copy, tmp_path):
         with pytest.raises(UserError, match="only of the run: 'ant'"):
             action(copy)
     assert evaluate(tmp_path / "sweep/1", images)["same_data"]
+
+
+def test_processes_that_read_different_data_are_refused(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("vp_jax.distributed.least", lambda *values: tuple(x - 1 for x in values))
+    with pytest.raises(UserError, match="the processes read different data of folder"):
+        train(images, tmp_path / "run")

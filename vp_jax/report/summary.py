@@ -136,9 +136,9 @@ def evaluation_summary(result: Mapping[str, Any]) -> str:
 def _other_data(result: Mapping[str, Any]) -> list[str]:
     """A line that says so where a run was evaluated on other examples than its own, or on some that
     it has trained on."""
-    count = result["test_examples_trained_on"]
-    if result["same_data"] is not False and not count:
+    same, count = result.get("same_data"), result.get("test_examples_trained_on")
+    if same is not False and not count:
         return []
-    whose = "the run's" if result["same_data"] else "not the run's own"
+    whose = "the run's" if same else "not the run's own"
     seen = "an unknown number" if count is None else f"{count:,}" if count else "none"
     return [f"{whose} test examples; it has trained on {seen} of these"]
