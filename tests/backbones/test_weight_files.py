@@ -246,6 +246,13 @@ class TestTorch:
         for name in ("optimizer", "args", "best_prec1", "epoch"):
             assert name in said
 
+    def test_a_length_that_a_script_claims_takes_no_memory(self, torch, tmp_path):
+        claim = b"\x80\x02X\xff\xff\xff\x7f"  # a text of 2 GiB
+        members = {"m/data.pkl": claim, "m/constants.pkl": b"\x80\x02).", "m/version": b"3"}
+        (tmp_path / "script.pt").write_bytes(_zip(**members))
+        with pytest.raises(UserError, match="not a whole torch file.*expected 2147483647 bytes"):
+            weight_files.read(tmp_path / "script.pt")
+
     def test_broken(self, torch, tmp_path):
         torch.save({"x": torch.zeros(99)}, tmp_path / "whole.pt")
         (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-200])

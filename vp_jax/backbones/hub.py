@@ -13,6 +13,7 @@ from vp_jax.errors import UserError
 WEIGHT_FILES = ("open_clip_model.safetensors", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 CONFIG_FILES = ("open_clip_config.json", "config.json")
+SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".pth.tar", ".th", ".ckpt", ".bin")
 TIMEOUT = 5.0  # seconds, to reach the Hub
 
 
@@ -88,11 +89,11 @@ def _choose(repo: str, names: Collection[str]) -> str:
     for name in WEIGHT_FILES:
         if name in names:
             return name
-    there = ", ".join(sorted(n for n in names if n.endswith((".safetensors", ".bin", ".pt"))))
+    there = ", ".join(sorted(n for n in names if n.endswith(SUFFIXES)))
     raise UserError(
         f"{repo} on the Hugging Face Hub has neither of {' and '.join(WEIGHT_FILES)}; its weight "
-        f"files are: {there or 'none'}. Fetch one of them, convert it to one safetensors file, and "
-        "give its path as the weights."
+        f"files are: {there or 'none'}. Fetch one with `hf download {repo} FILE` and give its path "
+        "as the weights."
     )
 
 

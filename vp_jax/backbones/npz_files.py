@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vp_jax.backbones.weight_kinds import ZIP_ERRORS
+from vp_jax.backbones.weight_kinds import ZIP_ERRORS, brief
 from vp_jax.errors import UserError
 
 PACKED = 100
@@ -36,8 +36,8 @@ def read(path: pathlib.Path) -> Mapping[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (*ZIP_ERRORS, OSError, zlib.error, KeyError, MemoryError) as error:
         raise UserError(
-            f"{path} is not a whole .npz file of plain arrays ({error}): fetch it again. Files "
-            "with Python objects in them are refused, since reading those can run code."
+            f"{path} is not a whole .npz file of plain arrays ({brief(error)}): fetch it again. "
+            "Files with Python objects in them are refused, since reading those can run code."
         ) from error
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import pickletools
 import re
 import types
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from vp_jax import distributed
 from vp_jax.backbones import state_dicts
+from vp_jax.backbones.weight_kinds import brief
 from vp_jax.errors import UserError
 
 
@@ -73,10 +76,25 @@ def _torch(path: pathlib.Path) -> types.ModuleType:
 
 def _load(torch: Any, path: pathlib.Path, script: bool) -> Any:
     if script:
+        _check_lengths(path)
         return torch.jit.load(os.fspath(path), map_location="cpu").state_dict()
     # A Namespace is what programs keep their command line in: attributes, and no code.
     with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
         return torch.load(file, map_location="cpu", weights_only=True)  # torch believes names
+
+
+def _check_lengths(path: pathlib.Path) -> None:
+    """Goes through the pickles of a TorchScript archive without making anything of them: torch
+    would take memory for whatever length a damaged one claims.
+
+    Raises:
+      Exception: what zipfile and pickletools raise for damage.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                for _ in pickletools.genops(archive.read(name)):
+                    pass
 
 
 def _refusal(path: pathlib.Path, error: Exception) -> str:
@@ -89,9 +107,8 @@ def _refusal(path: pathlib.Path, error: Exception) -> str:
             "the file, load it with torch.load(..., weights_only=False) and save the model's "
             "state dict alone."
         )
-    what = text.splitlines()[0][:200] if text else "no message"
     return (
-        f"{path} is not a whole torch file of plain tensors ({type(error).__name__}: {what}). "
+        f"{path} is not a whole torch file of plain tensors ({brief(error)}). "
         "Fetch it again; files with other objects in them are refused, since reading those can "
         "run code."
     )

@@ -15,8 +15,8 @@ from vp_jax.backbones import hub, npz_files, state_dicts, torch_files, weight_ki
 from vp_jax.backbones.weight_table import Shape
 from vp_jax.errors import UserError
 
-TORCH_SUFFIXES = (".pt", ".pth", ".pth.tar", ".th", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
+SUFFIXES = hub.SUFFIXES
+TORCH_SUFFIXES = SUFFIXES[2:]
 TORCH_FILES = ("open_clip_pytorch_model.bin", "pytorch_model.bin")  # in folders of the Hub
 _FOLDERS = {  # by a file that only they have
     "saved_model.pb": "a saved model of TensorFlow",
@@ -122,8 +122,8 @@ def _read_safetensors(path: pathlib.Path, *, known: bool) -> Mapping[str, np.nda
     try:
         return safetensors.numpy.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        what = "" if known else ", or another format"
+        size, what = path.stat().st_size, "" if known else ", or another format"
         raise UserError(
-            f"{path} is not a whole safetensors file ({error}). Its {path.stat().st_size:,} bytes "
-            f"may be the beginning of a download that broke off{what}: fetch it again."
+            f"{path} is not a whole safetensors file ({weight_kinds.brief(error)}). Its {size:,} "
+            f"bytes may be the beginning of a download that broke off{what}: fetch it again."
         ) from error

@@ -80,6 +80,12 @@ def kind(path: pathlib.Path) -> str | None:
     return None
 
 
+def brief(error: Exception) -> str:
+    """What an error says, in one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _another(path: pathlib.Path, what: str, do: str) -> UserError:
     return UserError(
         f"{path} is no weight file that is read here, but another format: it is {what}"
@@ -96,8 +102,8 @@ def _kind_of_zip(path: pathlib.Path, start: bytes) -> str:
         what = "torch file" if b"/" in first else "zip archive"
         what = ".npz file of plain arrays" if first.endswith(b".npy") else what
         raise UserError(
-            f"{path} is not a whole {what} (it is no zip archive to its end: {error}); the "
-            "download may have broken off: fetch it again."
+            f"{path} is not a whole {what} (it is no zip archive to its end: {brief(error)}); "
+            "the download may have broken off: fetch it again."
         ) from error
     if any(re.fullmatch(r"(.*/)?data\.pkl", name) for name in names):
         scripted = any(name.endswith("/constants.pkl") for name in names)
