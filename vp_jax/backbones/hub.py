@@ -60,9 +60,9 @@ def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
 
 def _check_home(repo: str) -> None:
     """Refuses to keep weights in a folder called `~` where the user has no home folder."""
-    import huggingface_hub
+    from huggingface_hub import constants
 
-    place = huggingface_hub.constants.HF_HUB_CACHE
+    place = constants.HF_HUB_CACHE
     if place.startswith("~"):
         raise UserError(
             f"the weights of {repo} are to be in {place}, and this user has no home folder: set "
