@@ -54,8 +54,8 @@ TIMES = ("images_per_second", "wall_seconds")
 SIGTERM_EVERY = 5
 STARTS = 5
 """How often a killed run is started again before it is given up."""
-SECONDS = 600
-"""How long a start may take."""
+SECONDS = 3600
+"""How long a start may take, on a machine that does much else too."""
 
 PHASES = ("before the first checkpoint", "training", "after the last step")
 
