@@ -83,7 +83,7 @@ def test_changed_data_replace_the_entry(folder, tmp_path, change):
         assert any((x == 7).all() for split in again.splits for x in split.images)
 
 
-@pytest.mark.parametrize("damage", ["about", "images", "index", "nothing"])
+@pytest.mark.parametrize("damage", ["about", "images", "index", "cut", "zeros", "nothing"])
 def test_a_damaged_entry_is_made_again(folder, tmp_path, damage):
     expected = load(folder, tmp_path / "cache")
     expected = [(np.asarray(s.images), s.labels) for s in expected.splits]
@@ -94,6 +94,10 @@ def test_a_damaged_entry_is_made_again(folder, tmp_path, damage):
         os.truncate(place / "images.npy", 1000)
     elif damage == "index":
         (place / "index.npz").write_bytes(b"no")
+    elif damage in ("cut", "zeros"):
+        content = (place / "index.npz").read_bytes()
+        cut = content[: len(content) // 2] if damage == "cut" else bytes(len(content))
+        (place / "index.npz").write_bytes(cut)
     else:
         (place / "about.json").unlink()
     again = load(folder, tmp_path / "cache")
@@ -126,6 +130,36 @@ def test_what_a_killed_start_left_is_removed(folder, tmp_path):
     left = sorted(p.name.split("-")[0] for p in (tmp_path / "cache").iterdir())
     assert left == [".incomplete", "folder"]
     assert (tmp_path / "cache" / ".incomplete-at_work" / "images.npy").exists()
+
+
+def test_a_disk_without_locks(folder, tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    left = tmp_path / "cache" / ".incomplete-of-whom"
+    left.mkdir(parents=True)
+    (left / ".lock").touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert_equal(load(folder, tmp_path / "cache"), load(folder, None, pipeline="resident"))
+    assert left.exists()  # since somebody may be at work there
+
+
+def test_an_entry_is_on_disk_before_it_has_its_name(folder, tmp_path, monkeypatch):
+    on_disk, named = set(), []
+
+    def fsync(descriptor):
+        on_disk.add(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    rename = pathlib.Path.rename
+
+    def note(path, target):
+        named.append(set(on_disk))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(pathlib.Path, "rename", note)
+    load(folder, tmp_path / "cache")
+    assert named and {"about.json", "index.npz", "images.npy"} <= named[0]
 
 
 def test_of_two_starts_at_once_both_go_on(folder, tmp_path, monkeypatch):
