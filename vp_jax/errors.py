@@ -66,6 +66,28 @@ def spelled(text: str) -> str:
     return f"{text} ({' and '.join(others)}: {_Command.elsewhere})" if others else text
 
 
+_LONGEST = 200
+"""Characters of another library's message that are passed on."""
+
+
+def brief(error: BaseException) -> str:
+    """What an error of another library says, on one line of bounded length.
+
+    Of a UserError its first line; of others the type too, without addresses of objects.
+
+    >>> brief(KeyError("name")), brief(ValueError("bad <ast.Name object at 0x7f65> in\\nit"))
+    ("KeyError: 'name'", 'ValueError: bad <ast.Name> in')
+    """
+    lines = str(error).strip().splitlines()
+    if isinstance(error, UserError) and lines:
+        return lines[0]
+    kind = type(error).__name__
+    if not lines:
+        return kind
+    text = re.sub(r" object at 0x[0-9a-f]+", "", " ".join(lines[0].split()))
+    return f"{kind}: {text[:_LONGEST]}{'...' if len(text) > _LONGEST else ''}"
+
+
 def unknown(what: str, name: object, valid: Iterable[str]) -> UserError:
     """Builds the error for a name that is not among the valid ones, proposing the nearest.
 

@@ -177,7 +177,7 @@ def _name(rng: Rng, name: str) -> str:
             f"../{name}",
             f"{folder}/../{last}",
             f"a/b/{name}",
-            last,
+            last or "x",
             f"{name}/",
             name.upper(),
             f"{folder}//./{last}",

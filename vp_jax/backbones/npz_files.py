@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vp_jax.backbones.weight_kinds import ZIP_ERRORS, brief
-from vp_jax.errors import UserError
+from vp_jax.backbones.weight_kinds import ZIP_ERRORS
+from vp_jax.errors import UserError, brief
 
 PACKED = 100
 """Weights are not compressed by more than this; a small file of zeros may be."""
@@ -62,7 +62,10 @@ def _check(archive: zipfile.ZipFile, size: int) -> None:
                 continue
             if version not in _HEADERS:
                 raise ValueError(f"{name} is in version {version} of NumPy's format")
-            shape, _, dtype = _HEADERS[version](file)
+            try:
+                shape, _, dtype = _HEADERS[version](file)
+            except Exception as error:  # NumPy lets Python's own tokenizer and parser loose on it.
+                raise ValueError(f"{name} says nothing sensible of its shape") from error
             if dtype.hasobject:
                 raise ValueError(f"{name}: Object arrays cannot be loaded")
             if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():

@@ -16,8 +16,7 @@ import numpy as np
 
 from vp_jax import distributed
 from vp_jax.backbones import state_dicts
-from vp_jax.backbones.weight_kinds import brief
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 
 def read(path: pathlib.Path, *, script: bool) -> Mapping[str, np.ndarray]:

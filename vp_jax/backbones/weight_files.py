@@ -13,7 +13,7 @@ import numpy as np
 from vp_jax import distributed, files
 from vp_jax.backbones import hub, npz_files, state_dicts, torch_files, weight_kinds
 from vp_jax.backbones.weight_table import Shape
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 SUFFIXES = hub.SUFFIXES
 TORCH_SUFFIXES = SUFFIXES[2:]
@@ -124,6 +124,6 @@ def _read_safetensors(path: pathlib.Path, *, known: bool) -> Mapping[str, np.nda
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         size, what = path.stat().st_size, "" if known else ", or another format"
         raise UserError(
-            f"{path} is not a whole safetensors file ({weight_kinds.brief(error)}). Its {size:,} "
+            f"{path} is not a whole safetensors file ({brief(error)}). Its {size:,} "
             f"bytes may be the beginning of a download that broke off{what}: fetch it again."
         ) from error

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 ZIP_ERRORS = (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, OverflowError)
 
@@ -78,12 +78,6 @@ def kind(path: pathlib.Path) -> str | None:
     if other is not None:
         raise _another(path, *other)
     return None
-
-
-def brief(error: Exception) -> str:
-    """What an error says, in one line of bounded length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _another(path: pathlib.Path, what: str, do: str) -> UserError:

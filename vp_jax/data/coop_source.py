@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vp_jax.data.download import brief
 from vp_jax.data.examples import Example, Examples, Source
 from vp_jax.data.task import Task
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 SPLITS = ("train", "val", "test")
 

@@ -12,7 +12,7 @@ import urllib.request
 from vp_jax.data import tasks
 from vp_jax.data.builders import prepare as builders
 from vp_jax.data.task import Task
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 _ANSWER_SECONDS = 10
 
@@ -135,14 +135,6 @@ def download(
             raise
         what = f"could not be prepared: {brief(e)}"
         raise missing(task, root, what, tfds_name, manual_dir) from e
-
-
-def brief(error: Exception) -> str:
-    """The type and the first line of an error; of one meant for the user only the line."""
-    lines = str(error).strip().splitlines()
-    if isinstance(error, UserError) and lines:
-        return lines[0]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _is_registered(task: Task) -> bool:

@@ -13,9 +13,8 @@ from typing import Protocol
 
 from vp_jax.data import archives
 from vp_jax.data.archives import TarMember, Unreadable, ZipMember
-from vp_jax.data.download import brief
 from vp_jax.data.random_file import RandomFile
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds; (-1, -1) where there is no file."""

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vp_jax.data.download import brief
 from vp_jax.data.examples import Example, Examples, Source
 from vp_jax.data.file_tree import digest, stamp
 from vp_jax.data.npz_array import Header, StoredArray, open_array
 from vp_jax.data.task import Task
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 CONTENT = (
     "an .npz file with the uint8 arrays train_data and test_data of shape [N, h, w], [N, h, w, 3] "

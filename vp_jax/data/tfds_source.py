@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from vp_jax.data import download as download_lib
-from vp_jax.data.download import brief, command, has_tensorflow, is_ours, missing
+from vp_jax.data.download import command, has_tensorflow, is_ours, missing
 from vp_jax.data.examples import Example, Examples, Source
 from vp_jax.data.task import Task
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 _NAME_KEYS = ("file_name", "filename", "image/filename", "image/file_name", "id", "index", "name")
 

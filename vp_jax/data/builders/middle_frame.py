@@ -9,8 +9,7 @@ import pathlib
 
 import numpy as np
 
-from vp_jax.data.download import brief
-from vp_jax.errors import UserError
+from vp_jax.errors import UserError, brief
 
 QUALITY = 95
 
