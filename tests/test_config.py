@@ -106,6 +106,8 @@ def test_a_folder_instead_of_a_config_file_names_those_in_it(tmp_path, monkeypat
         ("def get_config(:", "SyntaxError"),
         ("import nonsense_module", "ModuleNotFoundError"),
         ("x = 1", "AttributeError.*get_config"),
+        ("def get_config():\n    pass", "TypeError: get_config returns None"),
+        ("def get_config():\n    return {}", "TypeError: get_config returns {}"),
     ],
 )
 def test_a_broken_config_file_is_one_sentence(tmp_path, text, words):

@@ -69,6 +69,8 @@ def load(text: str) -> ConfigDict:
     Raises:
       UserError: no such file, or it fails, or it has no `get_config`.
     """
+    from ml_collections import ConfigDict
+
     file = find(text)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None:
@@ -77,6 +79,8 @@ def load(text: str) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
         config = module.get_config()
+        if not isinstance(config, ConfigDict):
+            raise TypeError(f"get_config returns {config!r}, not a ConfigDict")
     except UserError:
         raise
     except Exception as error:
