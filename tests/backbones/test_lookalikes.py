@@ -6,8 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-import safetensors.numpy
-from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
+from tiny_classifiers import GOLDEN, golden_tensors, write_weights
 from tiny_clips import VIT, golden_weights
 
 from vp_jax import backbones
@@ -31,25 +30,15 @@ def registered():
         table.update(before)
 
 
-def _tensors(name):
-    return safetensors.numpy.load_file(GOLDEN_FOLDER / f"{name}.safetensors")
-
-
-def _write(folder, tensors):
-    path = folder / "model.safetensors"
-    safetensors.numpy.save_file(tensors, path)
-    return path
-
-
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.", "model.", "backbone."])
 @pytest.mark.parametrize("name", [*GOLDEN, "tiny_clip"])
 def test_prefixes_are_taken_off_and_said(name, prefix, tmp_path, registered, capsys):
     folder = tmp_path / "plain"
     folder.mkdir()
-    tensors = _tensors("vit_openai" if name == "tiny_clip" else name)
-    expected = backbones.load(name, _write(folder, tensors))
+    tensors = golden_tensors("vit_openai" if name == "tiny_clip" else name)
+    expected = backbones.load(name, write_weights(folder, tensors))
     assert "prefix" not in capsys.readouterr().err
-    path = _write(tmp_path, {prefix + key: x for key, x in tensors.items()})
+    path = write_weights(tmp_path, {prefix + key: x for key, x in tensors.items()})
     assert backbones.load(name, path).fingerprint == expected.fingerprint
     said = capsys.readouterr().err
     assert said.count(f"the prefix '{prefix}' is taken off") == 1
@@ -58,11 +47,11 @@ def test_prefixes_are_taken_off_and_said(name, prefix, tmp_path, registered, cap
 
 
 def test_what_is_wrong_is_listed_without_the_prefix(tmp_path, registered):
-    tensors = {f"module.{key}": x for key, x in _tensors("vit").items()}
+    tensors = {f"module.{key}": x for key, x in golden_tensors("vit").items()}
     del tensors["module.cls_token"]
     tensors["module.mine"] = np.zeros(3, np.float32)
     with pytest.raises(UserError) as caught:
-        backbones.load("vit", _write(tmp_path, tensors))
+        backbones.load("vit", write_weights(tmp_path, tensors))
     assert "missing:\n  cls_token: needed is (1, 1, 32)\n" in str(caught.value)
     assert "unexpected:\n  mine: (3,)" in str(caught.value)
 
@@ -70,24 +59,24 @@ def test_what_is_wrong_is_listed_without_the_prefix(tmp_path, registered):
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("name", GOLDEN)
 def test_classifiers_and_clips_are_told_apart(name, prefix, tmp_path, registered):
-    path = _write(tmp_path, {prefix + key: x for key, x in _tensors(name).items()})
+    path = write_weights(tmp_path, {prefix + key: x for key, x in golden_tensors(name).items()})
     for other in ("tiny_clip", "bit" if name != "bit" else "vit"):
         with pytest.raises(UserError, match=f"The file looks like {name}: is that the backbone"):
             backbones.load(other, path)
-    path = _write(tmp_path, {prefix + key: x for key, x in _tensors("vit_hf").items()})
+    path = write_weights(tmp_path, {prefix + key: x for key, x in golden_tensors("vit_hf").items()})
     with pytest.raises(UserError, match="The file looks like tiny_clip: is that the backbone"):
         backbones.load(name, path)
 
 
 def test_a_model_that_would_not_load_either_is_no_hint(tmp_path, registered):
-    whole = _tensors("vit")
+    whole = golden_tensors("vit")
     for change in (
         {"more": np.zeros(3, np.float32)},
         {"norm.bias": np.full(32, np.inf, np.float32)},
         {"norm.bias": np.zeros(31, np.float32)},
         {"norm.bias": np.zeros(32, np.int8)},
     ):
-        path = _write(tmp_path, whole | change)
+        path = write_weights(tmp_path, whole | change)
         for name in ("resnet_basic", "tiny_clip", "vit"):
             with pytest.raises(UserError) as caught:
                 backbones.load(name, path)
@@ -95,13 +84,13 @@ def test_a_model_that_would_not_load_either_is_no_hint(tmp_path, registered):
 
 
 def test_a_config_file_that_speaks_against_it_is_heard(tmp_path, registered):
-    path = _write(tmp_path, _tensors("vit"))
+    path = write_weights(tmp_path, golden_tensors("vit"))
     config = {"pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError) as caught:
         backbones.load("resnet_basic", path)
     assert "looks like" not in str(caught.value)
-    path = _write(tmp_path, _tensors("vit_openai"))
+    path = write_weights(tmp_path, golden_tensors("vit_openai"))
     config = {"model_cfg": {"quick_gelu": False, "vision_cfg": {}, "text_cfg": {}}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     with pytest.raises(UserError) as caught:
@@ -112,7 +101,7 @@ def test_a_config_file_that_speaks_against_it_is_heard(tmp_path, registered):
 def test_a_vit_of_another_number_of_classes_looks_like_both_that_have_its_tensors(tmp_path):
     shapes = classifier.layouts(CLASSIFIERS["vit_ti16"])[0]
     shapes |= {"head.weight": (37, 192), "head.bias": (37,)}
-    path = _write(tmp_path, {n: np.zeros(s, np.float16) for n, s in shapes.items()})
+    path = write_weights(tmp_path, {n: np.zeros(s, np.float16) for n, s in shapes.items()})
     with pytest.raises(UserError, match="looks like vit_ti16 or deit_ti16: is that"):
         backbones.load("resnet18", path)
 
@@ -128,7 +117,7 @@ def test_a_vit_of_another_number_of_classes_looks_like_both_that_have_its_tensor
     ],
 )
 def test_other_models_are_named_in_one_sentence(name, tensors, what, tmp_path):
-    path = _write(tmp_path, {key: np.zeros((2, 2), np.float32) for key in tensors})
+    path = write_weights(tmp_path, {key: np.zeros((2, 2), np.float32) for key in tensors})
     with pytest.raises(UserError) as caught:
         backbones.load(name, path)
     assert str(caught.value) == (
@@ -151,7 +140,7 @@ def test_chenyaofos_cifar_resnets_are_named(tmp_path):
     shapes = classifier.layouts(CLASSIFIERS["resnet20_cifar"])[0]
     shapes = {name.replace("linear.", "fc."): shape for name, shape in shapes.items()}
     shapes["layer2.0.downsample.0.weight"] = (32, 16, 1, 1)
-    path = _write(tmp_path, {n: np.ones(s, np.float32) for n, s in shapes.items()})
+    path = write_weights(tmp_path, {n: np.ones(s, np.float32) for n, s in shapes.items()})
     with pytest.raises(UserError, match=r"resnet20_cifar: .*option B, as in chenyaofo's"):
         backbones.load("resnet20_cifar", path)
 

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import safetensors.numpy
 from image_archive import read_archive
-from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
+from tiny_classifiers import GOLDEN, golden_tensors, write_weights
 
 from vp_jax import backbones
 from vp_jax.backbones import classifier
@@ -41,16 +40,6 @@ def registered(monkeypatch):
         monkeypatch.setitem(CLASSIFIERS, name, model)
 
 
-def _tensors(name):
-    return safetensors.numpy.load_file(GOLDEN_FOLDER / f"{name}.safetensors")
-
-
-def _write(folder, tensors):
-    path = folder / "model.safetensors"
-    safetensors.numpy.save_file(tensors, path)
-    return path
-
-
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_registered(name):
     side, features, classes, count = ARCHITECTURES[name]
@@ -73,11 +62,11 @@ def test_registered(name):
 
 @pytest.mark.parametrize("name", RESNETS)
 def test_torch_names_round_trip(name, tmp_path, registered):
-    tensors = _tensors(name)
+    tensors = golden_tensors(name)
     assert needed_shapes(
         CLASSIFIERS[name].tables[0], classifier.shapes(CLASSIFIERS[name])
     ).keys() == {n for n in tensors if not n.endswith("num_batches_tracked")}
-    backbone = backbones.load(name, _write(tmp_path, tensors))
+    backbone = backbones.load(name, write_weights(tmp_path, tensors))
     assert backbone.name == name and backbone.fingerprint.startswith(f"{name}:sha256:")
     assert len(backbone.source_classes) == 10
     assert {x.dtype for x in jax.tree.leaves(backbone.params)} == {jnp.dtype("float32")}
@@ -90,14 +79,14 @@ def test_torch_names_round_trip(name, tmp_path, registered):
 
 
 def test_all_that_is_wrong_with_a_file_is_listed(tmp_path, registered):
-    tensors = _tensors(TINY)
+    tensors = golden_tensors(TINY)
     del tensors["layer1.1.bn2.running_var"], tensors["fc.bias"]
     tensors["layer2.0.downsample.0.weight"] = np.zeros((3, 3, 1, 1), np.float32)
     tensors["fc.weight"] = tensors["fc.weight"][:7]
     tensors["layer1.2.conv1.weight"] = np.zeros((4, 16, 1, 1), np.float32)
     tensors["bn1.weight"] = np.full((64,), np.nan, np.float32)
     with pytest.raises(UserError) as caught:
-        backbones.load(TINY, _write(tmp_path, tensors))
+        backbones.load(TINY, write_weights(tmp_path, tensors))
     for part in (
         "(torchvision layout) does not hold the weights of resnet_bottleneck",
         "2 tensors are missing:",
@@ -114,16 +103,16 @@ def test_all_that_is_wrong_with_a_file_is_listed(tmp_path, registered):
 
 
 def test_the_classifier_that_a_file_looks_like_is_named(tmp_path, registered):
-    path = _write(tmp_path, _tensors("resnet_grouped"))
+    path = write_weights(tmp_path, golden_tensors("resnet_grouped"))
     with pytest.raises(UserError, match="The file looks like resnet_grouped: is that the"):
         backbones.load("resnet50", path)
-    path = _write(tmp_path, _tensors("resnet8_cifar"))
+    path = write_weights(tmp_path, golden_tensors("resnet8_cifar"))
     with pytest.raises(UserError, match="The file looks like resnet8_cifar: is that the"):
         backbones.load("resnet20_cifar", path)
 
 
 def test_unknown_layout(tmp_path):
-    path = _write(tmp_path, {"visual.conv1.weight": np.zeros((1, 3, 2, 2), np.float32)})
+    path = write_weights(tmp_path, {"visual.conv1.weight": np.zeros((1, 3, 2, 2), np.float32)})
     with pytest.raises(UserError, match=r"no layout known for resnet18: it begins with visual\.c"):
         backbones.load("resnet18", path)
 
@@ -163,11 +152,11 @@ def _akamasters(name, seed=0):
 @pytest.mark.parametrize("name", ["resnet32_cifar", "resnet56_cifar"])
 def test_published_layout_of_cifar_resnets(name, tmp_path, capsys):
     tensors = _akamasters(name)
-    backbone = backbones.load(name, _write(tmp_path, tensors))
+    backbone = backbones.load(name, write_weights(tmp_path, tensors))
     assert "the prefix 'module.' is taken off" in capsys.readouterr().err
     assert len(backbone.source_classes) == 10 and backbone.source_classes[3] == "cat"
     bare = {key.removeprefix("module."): x for key, x in tensors.items()}
-    again = backbones.load(name, _write(tmp_path, bare))
+    again = backbones.load(name, write_weights(tmp_path, bare))
     assert again.fingerprint == backbone.fingerprint
     with pytest.raises(UserError, match=f"The file looks like {name}: is that the backbone"):
         backbones.load("resnet20_cifar", tmp_path)
@@ -182,7 +171,7 @@ def test_published_file_of_a_cifar_resnet(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "taken from 'state_dict'; left out is what is beside them: best_prec1" in said
     assert "the prefix 'module.' is taken off" in said
-    same = backbones.load("resnet20_cifar", _write(tmp_path, tensors))
+    same = backbones.load("resnet20_cifar", write_weights(tmp_path, tensors))
     assert same.fingerprint == backbone.fingerprint
 
 
@@ -201,7 +190,7 @@ def test_wrong_images_are_refused(name):
 @pytest.mark.parametrize("name", RESNETS)
 def test_bfloat16_computation_gives_float32_features(name):
     model = GOLDEN[name]
-    params = classifier.from_tensors(_tensors(name), model, file="golden", name=name)
+    params = classifier.from_tensors(golden_tensors(name), model, file="golden", name=name)
     plain, half = (classifier.backbone(name, model, params, d) for d in (None, jnp.bfloat16))
     images = jax.random.normal(jax.random.key(0), (2, model.image_size, model.image_size, 3))
     features = [jax.jit(b.apply)(b.params, images) for b in (plain, half)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
+import numpy as np
+import safetensors.numpy
+
 from vp_jax.backbones import bit_weights, vit_weights
 from vp_jax.backbones.bit_resnet import BitResNet
 from vp_jax.backbones.cifar_resnet import CifarResNet
@@ -15,6 +18,18 @@ from vp_jax.backbones.resnet_weights import TORCHVISION
 from vp_jax.backbones.vit import VisionTransformer
 
 GOLDEN_FOLDER = pathlib.Path(__file__).parent / "golden"
+
+
+def golden_tensors(name: str) -> dict[str, np.ndarray]:
+    """The tensors of a golden weight file."""
+    return safetensors.numpy.load_file(GOLDEN_FOLDER / f"{name}.safetensors")
+
+
+def write_weights(folder: pathlib.Path, tensors: dict[str, np.ndarray]) -> pathlib.Path:
+    """A weight file in a folder."""
+    path = folder / "model.safetensors"
+    safetensors.numpy.save_file(tensors, path)
+    return path
 
 
 def _resnet(embed_dim: int, **fields: object) -> Classifier:

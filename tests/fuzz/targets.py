@@ -32,13 +32,11 @@ class Target(NamedTuple):
       name: of the kind, for people.
       attempt: makes a case from random numbers, in an empty folder, and reads it.
       memory: bytes that reading one may take.
-      quick: cases that a second affords, about.
     """
 
     name: str
     attempt: Callable[[Rng, pathlib.Path], None]
     memory: int
-    quick: int
 
 
 def _image(rng: Rng, folder: pathlib.Path) -> None:
@@ -314,16 +312,16 @@ def _own_backbone():
 
 
 TARGETS = (
-    Target("image files", _image, 2 << 30, 500),
-    Target("CSV files", _table, 1 << 29, 50),
-    Target("class names", _class_names, 1 << 29, 50),
-    Target("archives", _archive, 1 << 29, 50),
-    Target("arrays (.npz)", _arrays, 1 << 29, 50),
-    Target("weights", _weights, 1 << 29, 20),
-    Target("mapping tables", _mapping, 1 << 29, 1000),
-    Target("records of runs", _records, 1 << 29, 50),
-    Target("command lines and configs", _command_line, 1 << 29, 20),
-    Target("whole runs", _run, 1 << 30, 1),
+    Target("image files", _image, 2 << 30),
+    Target("CSV files", _table, 1 << 29),
+    Target("class names", _class_names, 1 << 29),
+    Target("archives", _archive, 1 << 29),
+    Target("arrays (.npz)", _arrays, 1 << 29),
+    Target("weights", _weights, 1 << 29),
+    Target("mapping tables", _mapping, 1 << 29),
+    Target("records of runs", _records, 1 << 29),
+    Target("command lines and configs", _command_line, 1 << 29),
+    Target("whole runs", _run, 1 << 30),
 )
 """From the quickest to the slowest, about."""
 
