@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vp_jax.backbones.clip_sizes import ClipSize
+from vp_jax.backbones.clip.sizes import ClipSize
 
 
 class Outputs(NamedTuple):

@@ -36,8 +36,8 @@ from absl import flags
 
 from vp_jax import cli
 from vp_jax.errors import UserError
+from vp_jax.records.saved_checkpoints import SavedCheckpoints
 from vp_jax.report import table
-from vp_jax.training.saved_checkpoints import SavedCheckpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHORT = (

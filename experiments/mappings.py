@@ -29,9 +29,10 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from vp_jax import config as base
-from vp_jax import files, runs
+from vp_jax import runs
 from vp_jax.errors import UserError
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host import files
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
 Settings = dict[str, Any]

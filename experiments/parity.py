@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from vp_jax.backbones import clip_params, from_params
-from vp_jax.backbones.clip_sizes import SIZES, ClipSize
+from vp_jax.backbones import from_params
+from vp_jax.backbones.clip import params as clip_params
+from vp_jax.backbones.clip.sizes import SIZES, ClipSize
 
 
 class Row(NamedTuple):

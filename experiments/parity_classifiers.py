@@ -23,7 +23,7 @@ from absl import app, flags
 from classifier_references import REFERENCES
 
 from vp_jax.backbones import classifier
-from vp_jax.backbones.classifiers import CLASSIFIERS
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.backbones.source_classes import source_classes
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from vp_jax import cli, files
+from vp_jax import cli
+from vp_jax.host import files
 from vp_jax.report import table
 
 DTYPES = ("float32", "bfloat16")

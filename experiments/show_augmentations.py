@@ -26,7 +26,7 @@ from sklearn.datasets import load_sample_image
 from vp_jax.data.augment import Mixing, make_augment, make_mixing, mix_images
 from vp_jax.data.augment.operations import OPERATIONS, apply_operations
 from vp_jax.data.augment.policies import magnitude_table
-from vp_jax.data.preprocess import ResizeRule, preprocess_one
+from vp_jax.data.images.preprocess import ResizeRule, preprocess_one
 from vp_jax.report import style, table
 from vp_jax.report.save import save_png
 

@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 
 from absl import app, flags, logging
 
-from vp_jax import cli, files
+from vp_jax import cli
 from vp_jax.errors import UserError
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host import files
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.many import grid, train_many
 from vp_jax.report import style, table
 from vp_jax.report.save import save_png

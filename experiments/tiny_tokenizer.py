@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from vp_jax.backbones.tokenizer import END, START, WORD_END, clean, splitter
+from vp_jax.backbones.clip.tokenizer import END, START, WORD_END, clean, splitter
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int, path: str) -> None:

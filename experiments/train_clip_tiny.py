@@ -33,11 +33,11 @@ from image_archive import read_archive
 from tiny_tokenizer import train_tokenizer
 
 from vp_jax.backbones import init_params
-from vp_jax.backbones.clip_loading import PACKAGED
-from vp_jax.backbones.clip_sizes import MEAN, SIZES, STD
-from vp_jax.backbones.export import write_openai
-from vp_jax.backbones.tokenizer import Tokenizer
-from vp_jax.data.preprocess import normalize
+from vp_jax.backbones.clip.export import write_openai
+from vp_jax.backbones.clip.sizes import MEAN, SIZES, STD
+from vp_jax.backbones.clip.tokenizer import Tokenizer
+from vp_jax.backbones.loading.clip import PACKAGED
+from vp_jax.data.images.preprocess import normalize
 from vp_jax.heads import class_texts
 from vp_jax.heads.text import DEFAULT_TEMPLATE, unit
 

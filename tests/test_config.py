@@ -3,8 +3,9 @@ import pathlib
 import pytest
 
 from vp_jax import cli, config
+from vp_jax.assembly import setup
 from vp_jax.errors import UserError
-from vp_jax.training import setup, workdir
+from vp_jax.records import workdir
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 

@@ -11,12 +11,16 @@ import time
 import matplotlib
 import pytest
 
-from vp_jax import files, heads, runs, streams, user_cache
-from vp_jax.backbones import hub, weight_files
-from vp_jax.compilation_cache import FOLDER, LEAST_SECONDS, NEVER, keep_compiled_programs
-from vp_jax.data import cache, class_names, pipelines, source, tasks
+from vp_jax import heads, runs
+from vp_jax.backbones.weights import files as weight_files
+from vp_jax.backbones.weights import hub
+from vp_jax.data import pipelines, tasks
+from vp_jax.data.images import cache
+from vp_jax.data.sources import class_names, source
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
+from vp_jax.host import files, streams, user_cache
+from vp_jax.host.compilation_cache import FOLDER, LEAST_SECONDS, NEVER, keep_compiled_programs
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIST = ("-m", "vp_jax.data", "list")

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from vp_jax import config, data, errors, evaluate, runs
+from vp_jax.assembly.head import text_tower
 from vp_jax.errors import UserError, spelled
-from vp_jax.training import workdir as workdir_lib
-from vp_jax.training.head import text_tower
+from vp_jax.records import workdir as workdir_lib
 
 OTHER_COMMANDS = re.compile(r"(python -m|hf download|python -c).*")  # with flags of their own
 NOTES = "settings of the run, in its config.json"

@@ -8,9 +8,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from vp_jax import cli
+from vp_jax.assembly import setup
+from vp_jax.assembly.members import parse_vary
 from vp_jax.errors import UserError
-from vp_jax.training import setup
-from vp_jax.training.members import parse_vary
 
 QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.metrics import read_metrics
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.metrics import read_metrics
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = ("-m", "vp_jax.train_many", "--config=configs/quickstart.py")

@@ -10,12 +10,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from vp_jax import config_files, files, streams, user_cache
-from vp_jax.compilation_cache import keep_compiled_programs
+from vp_jax import config_files
 from vp_jax.config_files import load as load_config
 from vp_jax.errors import UserError, unknown
-from vp_jax.host_memory import keep_freed_memory
-from vp_jax.interrupts import INTERRUPTS, Interrupted
+from vp_jax.host import files, streams, user_cache
+from vp_jax.host.compilation_cache import keep_compiled_programs
+from vp_jax.host.interrupts import INTERRUPTS, Interrupted
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.overrides import OPEN, put, split_off
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import importlib.util
 import pathlib
 from typing import TYPE_CHECKING
 
-from vp_jax import files
 from vp_jax.errors import UserError, unknown
+from vp_jax.host import files
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict

@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vp_jax import files
+from vp_jax.assembly import setup as setup_lib
 from vp_jax.backbones import Backbone
 from vp_jax.data import TaskData
-from vp_jax.data.classes import order
-from vp_jax.data.contents import Contents, aligned
+from vp_jax.data.tasks.classes import order
+from vp_jax.data.tasks.contents import Contents, aligned
 from vp_jax.errors import UserError
-from vp_jax.interrupts import INTERRUPTS
+from vp_jax.host import files
+from vp_jax.host.interrupts import INTERRUPTS
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.record import task_classes
 from vp_jax.runs import load_best
-from vp_jax.training import setup as setup_lib
-from vp_jax.training import workdir as workdir_lib
+from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.fsdp import put_frozen
+from vp_jax.step.sharding import put, replicated
 from vp_jax.training.features import make_compute
-from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.fsdp import put_frozen
-from vp_jax.training.record import task_classes
-from vp_jax.training.sharding import put, replicated
 from vp_jax.training.start import feed_of
 
 

@@ -12,22 +12,23 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import files, report, runs
+from vp_jax import report, runs
+from vp_jax.assembly import setup as setup_lib
+from vp_jax.assembly.members import Member, grid, label, member_configs, parse_vary
+from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
-from vp_jax.interrupts import INTERRUPTS
-from vp_jax.training import setup as setup_lib
-from vp_jax.training import workdir as workdir_lib
+from vp_jax.host import files
+from vp_jax.host.interrupts import INTERRUPTS
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.finished import going_on
+from vp_jax.records.mapping_file import write_mapping
+from vp_jax.records.metrics import read_metrics
 from vp_jax.training.evaluation import Evaluation, measure
-from vp_jax.training.finished import going_on
-from vp_jax.training.mapping_file import write_mapping
-from vp_jax.training.members import Member, grid, label, member_configs, parse_vary
-from vp_jax.training.metrics import read_metrics
-from vp_jax.training.setup import Experiment
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.stacked_evaluation import Together
 from vp_jax.training.stacked_loop import StackedLoop
 from vp_jax.training.start import Outcome
-from vp_jax.training.text_features import store_text_features
 
 __all__ = ["grid", "parse_vary", "train_many"]
 
@@ -154,7 +155,13 @@ def _finish_member(
     loop.save_member(number, outcome)
     further = runs.further_results(experiment.task, tuned, extra)
     result = runs.make_result(experiment, outcome, zero_shot, tuned, further)
-    write_mapping(experiment, outcome.best, folder)
+    write_mapping(
+        experiment.head.head,
+        outcome.best,
+        experiment.backbone.source_classes,
+        experiment.task.class_names,
+        folder,
+    )
     runs.draw_prompt(experiment, outcome.best["prompt"], folder / "prompt.png")
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result

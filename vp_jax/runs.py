@@ -10,28 +10,29 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import data, distributed, files, prompts, report
+from vp_jax import data, distributed, prompts, report
+from vp_jax.assembly import setup as setup_lib
+from vp_jax.assembly.head import is_probe
+from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
-from vp_jax.data import scores
-from vp_jax.data.preprocess import preprocess
-from vp_jax.interrupts import INTERRUPTS
-from vp_jax.training import setup as setup_lib
-from vp_jax.training import workdir as workdir_lib
-from vp_jax.training.checkpoints import size
+from vp_jax.data.images.preprocess import preprocess
+from vp_jax.data.tasks import scores
+from vp_jax.host import files
+from vp_jax.host.interrupts import INTERRUPTS
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.checkpoints import size
+from vp_jax.records.finished import best_step, going_on, open_checkpoints
+from vp_jax.records.mapping_file import write_mapping
+from vp_jax.records.metrics import read_metrics
+from vp_jax.records.record import check_classes, compare_test, parse, read, task_classes
+from vp_jax.step.forward import Parts, remaining_rule
+from vp_jax.step.fsdp import mesh_of, put_frozen
+from vp_jax.step.sharding import check_batch_size, put, replicated
 from vp_jax.training.evaluation import Evaluation
-from vp_jax.training.finished import best_step, going_on, open_checkpoints
-from vp_jax.training.forward import Parts, remaining_rule
-from vp_jax.training.fsdp import mesh_of, put_frozen
-from vp_jax.training.head import is_probe
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.loop import Loop
-from vp_jax.training.mapping_file import write_mapping
-from vp_jax.training.metrics import read_metrics
 from vp_jax.training.probe import LinearProbe
-from vp_jax.training.record import check_classes, compare_test, parse, read, task_classes
-from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import check_batch_size, put, replicated
 from vp_jax.training.start import Outcome, evaluate_of, feed_of, fresh_state
-from vp_jax.training.text_features import store_text_features
 from vp_jax.training.zero_shot import ZeroShot
 
 EXAMPLES = 8
@@ -81,7 +82,13 @@ def train(
         extra = {n: outcome.evaluate(parts, s) for n, s in experiment.task.extra.items()}
         further = further_results(experiment.task, tuned, extra)
         result = make_result(experiment, outcome, zero_shot, tuned, further)
-        write_mapping(experiment, outcome.best, workdir)
+        write_mapping(
+            experiment.head.head,
+            outcome.best,
+            experiment.backbone.source_classes,
+            experiment.task.class_names,
+            workdir,
+        )
         if outcome.progress.best_step > 0:
             draw(experiment, outcome, zero_shot, tuned, workdir)
         INTERRUPTS.let_finish()

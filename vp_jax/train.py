@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vp_jax import cli, files
+from vp_jax import cli
+from vp_jax.host import files
 
 cli.define_config_flag()
 flags.DEFINE_string("workdir", None, "folder of this run (default: runs/ and the config's name)")

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vp_jax import cli, files
+from vp_jax import cli
 from vp_jax.errors import UserError
+from vp_jax.host import files
 
 cli.define_config_flag()
 flags.DEFINE_string("vary", None, "what varies: NAME=VALUE,VALUE;NAME=VALUE,VALUE")

@@ -36,11 +36,11 @@ from absl import app, flags, logging
 from synthetic import make_npz
 
 from vp_jax import data
-from vp_jax.data.preprocess import ResizeRule
+from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.report import table
+from vp_jax.step.sharding import make_mesh, put, replicated
 from vp_jax.training.advance import Pace, make_advance
 from vp_jax.training.feed import make_feed
-from vp_jax.training.sharding import make_mesh, put, replicated
 
 OURS, TORCH = "vp_jax", "PyTorch"
 DTYPE = "bfloat16"

@@ -30,8 +30,8 @@ from synthetic import make_npz
 
 from vp_jax import config as config_lib
 from vp_jax import runs
-from vp_jax.backbones.clip_sizes import SIZES
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.backbones.clip.sizes import SIZES
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training.loop import Loop
 

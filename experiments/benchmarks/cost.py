@@ -33,7 +33,7 @@ import numpy as np
 import problem as problem_lib
 from absl import app, flags
 
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
 STEPS = 3  # whose memory is watched

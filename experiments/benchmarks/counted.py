@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from vp_jax.backbones import is_clip
-from vp_jax.backbones.classifiers import CLASSIFIERS
-from vp_jax.backbones.clip_sizes import SIZES
+from vp_jax.backbones.clip.sizes import SIZES
 from vp_jax.backbones.flops import Flops, count, model_flops
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.backbones.source_classes import source_classes
 
 

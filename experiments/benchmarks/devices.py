@@ -32,11 +32,11 @@ import problem as problem_lib
 from absl import app, flags, logging
 
 from vp_jax import cli, runs
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.memory import keep_freed_memory
+from vp_jax.records.finished import load_part
 from vp_jax.report import table
-from vp_jax.training.finished import load_part
-from vp_jax.training.sharding import AS_PLACED, by_example, make_mesh, put, replicated
-from vp_jax.training.step import Batch
+from vp_jax.step.batch import Batch
+from vp_jax.step.sharding import AS_PLACED, by_example, make_mesh, put, replicated
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 CLASSES = 100

@@ -3,8 +3,8 @@
     python experiments/benchmarks/layer_norm.py --batch=32 --rounds=7
 
 Two train steps of CLIP ViT-B/32 with a padding prompt take turns on the same weights, one with
-`vp_jax.backbones.layer_norm` and one with flax's LayerNorm, whose gradient JAX derives. Needs no
-PyTorch. About 20 seconds on two idle cores; run it on an idle machine.
+`vp_jax.backbones.layers.layer_norm` and one with flax's LayerNorm, whose gradient JAX derives.
+Needs no PyTorch. About 20 seconds on two idle cores; run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import numpy as np
 import problem as problem_lib
 from absl import app, flags
 
-from vp_jax.backbones import clip_text, clip_vit, transformer
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.backbones.clip import text as clip_text
+from vp_jax.backbones.clip import vit as clip_vit
+from vp_jax.backbones.layers import transformer
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
 FLAX, VP_JAX = "flax.linen.LayerNorm", "vp_jax LayerNorm"

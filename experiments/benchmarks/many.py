@@ -34,18 +34,19 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, many, runs
 from vp_jax import config as config_lib
+from vp_jax.assembly.members import member_configs
+from vp_jax.assembly.setup import setup_all
 from vp_jax.backbones.flops import image_flops
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
-from vp_jax.training import step as step_lib
+from vp_jax.step import step as step_lib
+from vp_jax.step.sharding import put, replicated
+from vp_jax.step.step import State
 from vp_jax.training.advance import Pace, make_advance
-from vp_jax.training.members import member_configs
-from vp_jax.training.setup import Experiment, setup_all
-from vp_jax.training.sharding import put, replicated
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.stacked import Stack, Traits
 from vp_jax.training.stacked_feed import StackedFeed
 from vp_jax.training.start import feed_of, fresh_state
-from vp_jax.training.step import State
 
 ONE, MANY = "one by one", "at once"
 STEPS = 18  # of the digits' first epoch, which has 73

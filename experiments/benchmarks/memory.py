@@ -30,9 +30,9 @@ DISTINCT = 20
 READ = """
 import json, resource, sys, time
 from vp_jax import data
-from vp_jax.data.preprocess import ResizeRule
+from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.training.feed import make_feed
-from vp_jax.training.sharding import make_mesh
+from vp_jax.step.sharding import make_mesh
 
 folder, pipeline, cache, size, batch, steps = sys.argv[1:]
 size, batch, steps = int(size), int(batch), int(steps)

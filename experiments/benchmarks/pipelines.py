@@ -39,14 +39,15 @@ from photographs import CLASSES, make
 from PIL import Image
 
 from vp_jax import data
-from vp_jax.data.preprocess import ResizeRule
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.data.images.preprocess import ResizeRule
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import by_example, make_mesh, put, replicated
+from vp_jax.step.step import State
 from vp_jax.training.advance import Advance, Pace, make_advance
 from vp_jax.training.feed import HostFeed, ResidentFeed, make_feed
-from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import by_example, make_mesh, put, replicated
-from vp_jax.training.step import Batch, State
 
 FIXED = "fixed batch"
 ENDLESS = 10**6  # steps

@@ -12,9 +12,9 @@ import numpy as np
 from tokenizers import pre_tokenizers
 
 from vp_jax import backbones
-from vp_jax.backbones.clip_sizes import SIZES
-from vp_jax.backbones.export import write_openai
-from vp_jax.backbones.tokenizer import END, START, WORD_END
+from vp_jax.backbones.clip.export import write_openai
+from vp_jax.backbones.clip.sizes import SIZES
+from vp_jax.backbones.clip.tokenizer import END, START, WORD_END
 
 
 def random_params(model: str) -> Mapping[str, Any]:

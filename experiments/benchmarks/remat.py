@@ -23,7 +23,7 @@ from absl import app, flags
 from random_weights import random_params
 
 from vp_jax import backbones
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
 

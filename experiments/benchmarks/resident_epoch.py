@@ -28,7 +28,7 @@ from synthetic import make_npz
 
 from vp_jax import config as config_lib
 from vp_jax import runs
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 from vp_jax.training import loop
 from vp_jax.training.advance import Advance

@@ -55,8 +55,8 @@ from absl import app, flags
 from apart import Apart
 from problem import FirstStep
 
-from vp_jax.compilation_cache import keep_compiled_programs
-from vp_jax.host_memory import keep_freed_memory
+from vp_jax.host.compilation_cache import keep_compiled_programs
+from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
 PAPER, TORCH, VP_JAX = "paper's procedure, PyTorch", "PyTorch, frozen, cached", "vp_jax, step"

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from problem import LEARNING_RATE, MOMENTUM, FirstStep, Problem
 
-from vp_jax.backbones import classifier, clip_params, is_clip
-from vp_jax.backbones.classifiers import CLASSIFIERS
-from vp_jax.backbones.clip_sizes import SIZES
+from vp_jax.backbones import classifier, is_clip
+from vp_jax.backbones.clip import params as clip_params
+from vp_jax.backbones.clip.sizes import SIZES
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.errors import UserError
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))  # where the parity references are

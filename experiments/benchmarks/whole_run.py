@@ -19,10 +19,10 @@ from synthetic import make_npz
 
 from vp_jax import config as config_lib
 from vp_jax import runs
+from vp_jax.assembly.setup import setup
 from vp_jax.backbones import Backbone
-from vp_jax.training.fsdp import put_frozen
-from vp_jax.training.setup import setup
-from vp_jax.training.sharding import put, replicated
+from vp_jax.step.fsdp import put_frozen
+from vp_jax.step.sharding import put, replicated
 from vp_jax.training.start import evaluate_of, feed_of
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
 
-from vp_jax.backbones import classifier, weight_files
+from vp_jax.backbones import classifier
+from vp_jax.backbones.weights import files as weight_files
 
 TOLERANCE = 1e-5
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vp_jax import backbones
-from vp_jax.backbones.clip_sizes import SIZES
+from vp_jax.backbones.clip.sizes import SIZES
 from vp_jax.backbones.flops import Flops, count, image_flops, model_flops
 from vp_jax.errors import UserError
 

@@ -8,8 +8,8 @@ from tiny_classifiers import GOLDEN, GOLDEN_FOLDER
 
 from vp_jax import backbones
 from vp_jax.backbones import classifier
-from vp_jax.backbones.classifiers import CLASSIFIERS
-from vp_jax.backbones.weight_table import to_state_dict
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
+from vp_jax.backbones.weights.table import to_state_dict
 from vp_jax.errors import UserError
 
 LAST = {"resnet_basic": "fc", "vit": "head", "bit": "head.fc", "resnet8_cifar": "linear"}

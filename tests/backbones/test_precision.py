@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from equations import dtypes
-from test_remat import features_and_gradient, make
+from tiny_backbones import features_and_gradient, make
 
 from vp_jax import backbones
 

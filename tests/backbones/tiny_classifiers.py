@@ -7,15 +7,16 @@ import pathlib
 import numpy as np
 import safetensors.numpy
 
-from vp_jax.backbones import bit_weights, vit_weights
-from vp_jax.backbones.bit_resnet import BitResNet
-from vp_jax.backbones.cifar_resnet import CifarResNet
-from vp_jax.backbones.cifar_resnet_weights import PYTORCH_RESNET_CIFAR10
 from vp_jax.backbones.classifier import Classifier
-from vp_jax.backbones.resnet import ResNet
-from vp_jax.backbones.resnet_sizes import trunk
-from vp_jax.backbones.resnet_weights import TORCHVISION
-from vp_jax.backbones.vit import VisionTransformer
+from vp_jax.backbones.resnets import bit_weights
+from vp_jax.backbones.resnets.bit import BitResNet
+from vp_jax.backbones.resnets.cifar import CifarResNet
+from vp_jax.backbones.resnets.cifar_weights import PYTORCH_RESNET_CIFAR10
+from vp_jax.backbones.resnets.resnet import ResNet
+from vp_jax.backbones.resnets.sizes import trunk
+from vp_jax.backbones.resnets.weights import TORCHVISION
+from vp_jax.backbones.vits import weights as vit_weights
+from vp_jax.backbones.vits.vit import VisionTransformer
 
 GOLDEN_FOLDER = pathlib.Path(__file__).parent / "golden"
 

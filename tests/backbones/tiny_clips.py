@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 from flax import traverse_util
 
-from vp_jax.backbones import clip_params
-from vp_jax.backbones.clip_sizes import ClipSize
+from vp_jax.backbones.clip import params as clip_params
+from vp_jax.backbones.clip.sizes import ClipSize
 
 GOLDEN_FOLDER = pathlib.Path(__file__).parent / "golden"
 

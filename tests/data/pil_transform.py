@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from vp_jax.data.preprocess import ResizeRule
+from vp_jax.data.images.preprocess import ResizeRule
 
 METHODS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 

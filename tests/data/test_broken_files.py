@@ -15,10 +15,12 @@ import pytest
 from absl import logging
 from broken_files import BROKEN, encoded, photograph
 
-from vp_jax.data import archives, source, tasks
-from vp_jax.data.arrays import load_task
-from vp_jax.data.decode import CorruptImage, decode_image
-from vp_jax.data.preprocess import ResizeRule
+from vp_jax.data import tasks
+from vp_jax.data.files import archives
+from vp_jax.data.images.decode import CorruptImage, decode_image
+from vp_jax.data.images.preprocess import ResizeRule
+from vp_jax.data.load import load_task
+from vp_jax.data.sources import source
 from vp_jax.errors import UserError
 
 GOOD = 10

@@ -11,8 +11,9 @@ import fake_tfds
 import pytest
 
 from vp_jax.data import __main__ as command
-from vp_jax.data import catalog, source, tasks
-from vp_jax.data.task import Coop, Task
+from vp_jax.data import catalog, tasks
+from vp_jax.data.sources import source
+from vp_jax.data.tasks.task import Coop, Task
 from vp_jax.errors import UserError
 
 

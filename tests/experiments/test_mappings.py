@@ -6,7 +6,7 @@ import mappings
 import pytest
 
 from vp_jax import config
-from vp_jax.training.checks import check
+from vp_jax.assembly.checks import check
 
 
 @pytest.mark.parametrize("study", ["usps", "folder"])

@@ -16,11 +16,12 @@ from absl import flags
 from mutations import Rng, mutate, mutate_text, pick
 
 from vp_jax import backbones, cli, config, heads, runs
-from vp_jax.data.arrays import load_task
-from vp_jax.data.decode import decode_image
-from vp_jax.data.preprocess import ResizeRule
+from vp_jax.assembly import setup
+from vp_jax.data.images.decode import decode_image
+from vp_jax.data.images.preprocess import ResizeRule
+from vp_jax.data.load import load_task
 from vp_jax.errors import UserError
-from vp_jax.training import setup, workdir
+from vp_jax.records import workdir
 
 SIDE = 8
 

@@ -11,9 +11,9 @@ from own_backbone import quick
 
 from vp_jax import many, runs
 from vp_jax.jaxprs import inner, primitives
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.metrics import read_metrics
 from vp_jax.training import advance
-from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.metrics import read_metrics
 
 LOOPS = ("while", "scan")
 OFTEN = {"checkpoint_every_steps": 8, "log_every_steps": 5}

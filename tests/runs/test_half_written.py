@@ -12,8 +12,8 @@ from own_backbone import quick
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.training.finished import going_on, load_part
-from vp_jax.training.metrics import Metrics, read_metrics
+from vp_jax.records.finished import going_on, load_part
+from vp_jax.records.metrics import Metrics, read_metrics
 
 TIMES = ("images_per_second", "wall_seconds")
 

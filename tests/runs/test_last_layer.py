@@ -6,7 +6,7 @@ import safetensors.numpy
 
 from vp_jax import backbones, config, runs
 from vp_jax.backbones import classifier
-from vp_jax.backbones.classifiers import CLASSIFIERS
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.errors import UserError
 
 NAME = "resnet20_cifar"

@@ -11,7 +11,7 @@ from own_backbone import quick
 
 from vp_jax import heads, runs
 from vp_jax.errors import UserError
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.records.checkpoints import Checkpoints
 
 TABLE = (11, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 MAPPINGS = {
@@ -104,7 +104,7 @@ def test_a_run_that_lost_its_last_checkpoint_ends_the_same(name, tmp_path):
 def source_logits(backbone, params, task):
     """What the unjitted parts give for the training images."""
     from vp_jax import prompts
-    from vp_jax.data.preprocess import ResizeRule, preprocess
+    from vp_jax.data.images.preprocess import ResizeRule, preprocess
 
     x = (preprocess(task.train.images, ResizeRule(8)) - 0.5) / 0.5
     if params is not None:
@@ -121,7 +121,7 @@ def fitted(name, logits, labels):
 
 @pytest.mark.parametrize("name", ["frequency", *REFITTED])
 def test_the_untrained_mapping_is_fitted_to_unprompted_training_images(name, tmp_path):
-    from vp_jax.training.setup import load_task
+    from vp_jax.assembly.setup import load_task
 
     backbone = own_backbone.make()
     config = quick(**{"head.name": name, "tune": ()})
@@ -138,7 +138,7 @@ def test_the_untrained_mapping_is_fitted_to_unprompted_training_images(name, tmp
 @pytest.mark.parametrize("name", REFITTED)
 def test_the_second_pass_counts_with_the_prompt_of_the_epochs_end(name, tmp_path):
     """The second epoch's mapping is fitted to images with the prompt that the first ended with."""
-    from vp_jax.training.setup import load_task
+    from vp_jax.assembly.setup import load_task
 
     result = train(tmp_path / "run", name, **{"head.second_pass": True})
     assert result["steps"] == 38
@@ -169,7 +169,7 @@ def test_counts_in_passing_are_those_of_the_steps_own_logits(tmp_path):
 @pytest.mark.parametrize("name", REFITTED)
 def test_the_best_prompt_is_kept_with_the_mapping_it_was_trained_with(name, tmp_path):
     """A vanishing learning rate: the mapping of the first epoch is that of the initial prompt."""
-    from vp_jax.training.setup import load_task
+    from vp_jax.assembly.setup import load_task
 
     changes = {"prompt.init": "zeros", "optimizer.learning_rate": 1e-9, "epochs": 1}
     result = train(tmp_path / "run", name, **changes)

@@ -12,8 +12,8 @@ from PIL import Image
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
+from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.report.summary import evaluation_summary
-from vp_jax.training.checkpoints import Checkpoints
 
 CLASSES = ("ant", "bee", "cat")
 BACKBONE = own_backbone.make()

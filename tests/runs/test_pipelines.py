@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vp_jax import cli, runs
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.training.loop import Loop
 
 PIPELINES = ("resident", "cached", "stream")

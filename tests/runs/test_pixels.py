@@ -9,13 +9,13 @@ from own_backbone import quick
 from pixel_recorder import CLASSES, Recorder, expected, have_levels, to_levels, write_folder
 
 from vp_jax import backbones, data, many, prompts, runs
-from vp_jax.data.preprocess import ResizeRule
-from vp_jax.data.split import Split
+from vp_jax.data.images.preprocess import ResizeRule
+from vp_jax.data.splits.split import Split
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
+from vp_jax.step.forward import make_outputs
+from vp_jax.step.sharding import make_mesh
 from vp_jax.training.feed import make_feed
-from vp_jax.training.forward import make_outputs
-from vp_jax.training.sharding import make_mesh
 
 PIPELINES = ("resident", "cached", "stream")
 RULES = [

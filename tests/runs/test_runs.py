@@ -10,9 +10,9 @@ from PIL import Image
 
 from vp_jax import backbones, cli, prompts, runs
 from vp_jax.errors import UserError
-from vp_jax.training import workdir as workdir_lib
-from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.finished import load_part
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.finished import load_part
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 
@@ -112,12 +112,12 @@ def test_text_features_are_stored_and_the_text_tower_never_runs_again(finished, 
     def refuse(*args, **kwargs):
         raise AssertionError("the text tower ran")
 
-    monkeypatch.setattr("vp_jax.training.head.compute_text_features", refuse)
+    monkeypatch.setattr("vp_jax.assembly.head.compute_text_features", refuse)
     runs.evaluate(folder)
 
 
 def test_text_features_of_another_backbone_are_refused(finished, tmp_path):
-    from vp_jax.training.text_features import load_text_features
+    from vp_jax.assembly.text_features import load_text_features
 
     _, folder = finished
     with pytest.raises(UserError, match=r"its backbone is clip_tiny:sha256:\w+ there and x here"):
@@ -234,7 +234,7 @@ def test_evaluating_a_folder_without_a_run(tmp_path):
 def write_weights(folder, params):
     import shutil
 
-    from vp_jax.backbones.export import write_openai
+    from vp_jax.backbones.clip.export import write_openai
 
     packaged = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
     shutil.copy(packaged / "tokenizer.json", folder)

@@ -13,8 +13,8 @@ from own_backbone import quick
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.training.checkpoints import Checkpoints
-from vp_jax.training.metrics import read_metrics
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.metrics import read_metrics
 from vp_jax.training.stacked_loop import StackedLoop
 
 MEMBERS = [
@@ -313,7 +313,7 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
     """Each with the whole backbone, and each with an eighth of it."""
     code = (
         f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
-        "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.training import fsdp\n"
+        "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.step import fsdp\n"
         "fsdp.LEAST = 1\n"
         "members = [{'seed': 0, 'prompt.size': 1}, {'seed': 1, 'prompt.size': 2}]\n"
         "config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sys.argv[2]})\n"

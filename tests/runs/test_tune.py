@@ -11,7 +11,7 @@ from own_backbone import quick
 
 from vp_jax import backbones, runs
 from vp_jax.errors import UserError
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.records.checkpoints import Checkpoints
 
 
 def clip(tune, **changes):
@@ -241,7 +241,7 @@ def test_layers_on_a_backbone_of_ones_own(name, tmp_path):
 
 
 def test_weight_decay_spares_vectors():
-    from vp_jax.training.parts import make_optimizer, make_schedules
+    from vp_jax.assembly.parts import make_optimizer, make_schedules
 
     config = clip(("backbone",), **{"optimizer.name": "adamw", "optimizer.weight_decay": 0.5})
     config.schedule.name = "constant"

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from vp_jax import data
-from vp_jax.data.batches import train_indices
-from vp_jax.data.preprocess import ResizeRule, preprocess
+from vp_jax.data.images.preprocess import ResizeRule, preprocess
+from vp_jax.data.splits.batches import train_indices
+from vp_jax.step.sharding import make_mesh
 from vp_jax.training.feed import make_feed
-from vp_jax.training.sharding import make_mesh
 
 RULE = ResizeRule(16)
 BATCH, SEED = 8, 3
@@ -143,11 +143,11 @@ def test_a_corrupt_image_in_a_stream_is_named(tmp_path):
 DEVICES = """
 import sys, jax, numpy as np
 from vp_jax import data
-from vp_jax.data.images import Rows
-from vp_jax.data.split import Split, TaskData
+from vp_jax.data.images.images import Rows
+from vp_jax.data.splits.split import Split, TaskData
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.feed import make_feed
-from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.step.sharding import make_mesh, put, replicated
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (2500, 4, 4, 3), np.uint8)

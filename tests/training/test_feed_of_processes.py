@@ -15,12 +15,12 @@ import jax, numpy as np
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"localhost:{port}", 2, process)
 from vp_jax import data
-from vp_jax.data.batches import train_indices
-from vp_jax.data.images import DecodedImages, Rows
-from vp_jax.data.split import Split, TaskData
+from vp_jax.data.splits.batches import train_indices
+from vp_jax.data.images.images import DecodedImages, Rows
+from vp_jax.data.splits.split import Split, TaskData
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.feed import make_feed
-from vp_jax.training.sharding import make_mesh, put, replicated
+from vp_jax.step.sharding import make_mesh, put, replicated
 
 assert jax.process_count() == 2 and jax.device_count() == 4 and jax.local_device_count() == 2
 rng = np.random.default_rng(0)

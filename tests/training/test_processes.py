@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.records.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.slow
 

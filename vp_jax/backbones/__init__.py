@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vp_jax.backbones.base import Backbone
-from vp_jax.backbones.clip_sizes import ClipSize
+from vp_jax.backbones.clip.sizes import ClipSize
 from vp_jax.backbones.custom import from_fn
-from vp_jax.backbones.loading import (
+from vp_jax.backbones.loading.load import (
     REMATS,
     SOURCES,
     from_params,

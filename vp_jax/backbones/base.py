@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vp_jax.backbones.weight_table import Tree
+from vp_jax.backbones.weights.table import Tree
 
 ImageFn = Callable[[Tree, jax.Array], jax.Array]
 

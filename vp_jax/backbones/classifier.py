@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vp_jax.backbones import weight_table
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from vp_jax.backbones.fingerprint import place
 from vp_jax.backbones.source_classes import source_classes
-from vp_jax.backbones.weight_table import (
+from vp_jax.backbones.weights import table as weight_table
+from vp_jax.backbones.weights.fingerprint import place
+from vp_jax.backbones.weights.table import (
     Hint,
     Shape,
     Table,

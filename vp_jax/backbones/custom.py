@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax.backbones.base import Backbone
-from vp_jax.backbones.fingerprint import fingerprint
+from vp_jax.backbones.weights.fingerprint import fingerprint
 from vp_jax.errors import UserError
 
 

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from vp_jax.backbones.base import Backbone
-from vp_jax.backbones.classifiers import CLASSIFIERS
-from vp_jax.backbones.clip_sizes import SIZES
+from vp_jax.backbones.clip.sizes import SIZES
+from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.errors import UserError, unknown
 from vp_jax.jaxprs import inner
 

@@ -11,10 +11,13 @@ import pathlib
 import textwrap
 from collections.abc import Sequence
 
-from vp_jax import cli, files
-from vp_jax.data import catalog, download, source, tasks, tfds_source
-from vp_jax.data.task import Task
+from vp_jax import cli
+from vp_jax.data import catalog, tasks
+from vp_jax.data.sources import download, source
+from vp_jax.data.sources import tfds as tfds_source
+from vp_jax.data.tasks.task import Task
 from vp_jax.errors import UserError, spell_settings, unknown
+from vp_jax.host import files
 from vp_jax.report.table import table
 
 COMMANDS = {"list": 0, "info": 1, "prepare": 1}

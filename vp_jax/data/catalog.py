@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pathlib
 
-from vp_jax.data import coop_source, download, tasks, tfds_source
-from vp_jax.data.examples import Source
-from vp_jax.data.task import Task
+from vp_jax.data import tasks
+from vp_jax.data.sources import coop as coop_source
+from vp_jax.data.sources import download
+from vp_jax.data.sources import tfds as tfds_source
+from vp_jax.data.tasks.examples import Source
+from vp_jax.data.tasks.task import Task
 from vp_jax.errors import UserError
 
 HEADERS = ("task", "classes", "train", "val", "test", "metric", "source", "download")

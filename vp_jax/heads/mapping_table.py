@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from vp_jax import files
 from vp_jax.errors import UserError
 from vp_jax.heads.names import distinct, index_of
+from vp_jax.host import files
 
 COLUMNS = ("source class", "target class", "weight")
 ROWS_PER_TARGET = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from vp_jax.files import write
+from vp_jax.host.files import write
 from vp_jax.report.style import DPI
 
 if TYPE_CHECKING:

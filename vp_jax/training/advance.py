@@ -14,11 +14,12 @@ from jax.sharding import Mesh
 
 from vp_jax import data
 from vp_jax.jaxprs import primitives
-from vp_jax.training import step as step_lib
+from vp_jax.step import step as step_lib
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
+from vp_jax.step.step import State, StepMetrics, Sums, TrainStep
 from vp_jax.training.feed import HostFeed, ResidentFeed
-from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import AS_PLACED, by_example, put, replicated
-from vp_jax.training.step import Batch, State, StepMetrics, Sums, TrainStep
 
 LOG_ROWS = 64
 """Rows of metrics that are kept on the devices before they are brought to the host."""

@@ -10,11 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
-from vp_jax.data import scores
+from vp_jax.data.tasks import scores
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.sharding import AS_PLACED, by_example, replicated
+from vp_jax.step.step import Sums, make_eval_step, means
 from vp_jax.training.feed import Feed
-from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.sharding import AS_PLACED, by_example, replicated
-from vp_jax.training.step import Batch, Sums, make_eval_step, means
 
 
 class Evaluation(NamedTuple):

@@ -12,12 +12,13 @@ import numpy as np
 import safetensors.numpy
 from jax.sharding import Mesh
 
-from vp_jax import data, distributed, files
-from vp_jax.progress_bar import progress_bar
+from vp_jax import data, distributed
+from vp_jax.host import files
+from vp_jax.host.progress_bar import progress_bar
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.sharding import AS_PLACED, by_example, replicated
 from vp_jax.training.feed import Feed
-from vp_jax.training.forward import Forward, Parts
-from vp_jax.training.sharding import AS_PLACED, by_example, replicated
-from vp_jax.training.step import Batch
 
 Compute = Callable[[Parts, data.Split], np.ndarray]
 

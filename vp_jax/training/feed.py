@@ -13,18 +13,11 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vp_jax import data
-from vp_jax.data.device_permutation import device_permutation
-from vp_jax.data.images import Rows
+from vp_jax.data.images.images import Rows
+from vp_jax.data.splits.device_permutation import device_permutation
 from vp_jax.data.stream import read_ahead
-from vp_jax.training.sharding import (
-    AXES,
-    by_example,
-    check_batch_size,
-    local_rows,
-    put,
-    replicated,
-)
-from vp_jax.training.step import Batch
+from vp_jax.step.batch import Batch
+from vp_jax.step.sharding import AXES, by_example, check_batch_size, local_rows, put, replicated
 
 BLOCK = 1024
 """Images that are read at a time on their way to the devices."""

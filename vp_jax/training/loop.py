@@ -9,15 +9,15 @@ import jax
 import numpy as np
 
 from vp_jax import distributed
+from vp_jax.assembly.parts import cut_warmup, longer_warmup
 from vp_jax.errors import UserError
-from vp_jax.interrupts import INTERRUPTS, Interrupted
-from vp_jax.progress_bar import progress_bar
-from vp_jax.training import step as step_lib
+from vp_jax.host.interrupts import INTERRUPTS, Interrupted
+from vp_jax.host.progress_bar import progress_bar
+from vp_jax.records.mapping_file import write_mapping
+from vp_jax.records.metrics import Metrics
+from vp_jax.step import step as step_lib
+from vp_jax.step.sharding import put
 from vp_jax.training.advance import Advance, Log, Pace, make_advance, rows
-from vp_jax.training.mapping_file import write_mapping
-from vp_jax.training.metrics import Metrics
-from vp_jax.training.parts import cut_warmup, longer_warmup
-from vp_jax.training.sharding import put
 from vp_jax.training.start import Outcome, Progress, Start
 
 
@@ -209,7 +209,14 @@ class Loop(Start):
         metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
         progress.record(self.step, result, self.metric)
         if progress.best_step == self.step:
-            write_mapping(self.experiment, self.state.mapping, self.workdir)
+            experiment = self.experiment
+            write_mapping(
+                experiment.head.head,
+                self.state.mapping,
+                experiment.backbone.source_classes,
+                experiment.task.class_names,
+                self.workdir,
+            )
         progress.done = last or self._is_stale(progress)
 
     def _is_stale(self, progress: Progress) -> bool:

@@ -10,12 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
-from vp_jax.progress_bar import progress_bar
+from vp_jax.host.progress_bar import progress_bar
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
+from vp_jax.step.tally import Tally
 from vp_jax.training.feed import Feed
-from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import AS_PLACED, by_example, put, replicated
-from vp_jax.training.step import Batch
-from vp_jax.training.tally import Tally
 
 Fit = Callable[[Parts, data.Split], dict[str, Any]]
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from vp_jax import data, distributed
 from vp_jax.heads import linear_probe
+from vp_jax.records.metrics import Metrics
+from vp_jax.records.workdir import FEATURES
+from vp_jax.step.sharding import put
 from vp_jax.training import features as features_lib
-from vp_jax.training.metrics import Metrics
-from vp_jax.training.sharding import put
 from vp_jax.training.start import Outcome, Start
-from vp_jax.training.workdir import FEATURES
 
 
 class LinearProbe(Start):

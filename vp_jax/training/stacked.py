@@ -10,16 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from vp_jax.assembly.checks import make_augment, make_prompt
+from vp_jax.assembly.members import differ_in_place
+from vp_jax.assembly.parts import learning_rates, make_optimizer, make_schedule
 from vp_jax.data.augment import Augment
 from vp_jax.prompts.canvas import Canvas, canvas, canvas_apply
-from vp_jax.training import step as step_lib
-from vp_jax.training.checks import make_augment, make_prompt
-from vp_jax.training.forward import Forward, Parts, make_forward, make_outputs
-from vp_jax.training.fsdp import gather_on_use
-from vp_jax.training.members import differ_in_place
-from vp_jax.training.parts import learning_rates, make_optimizer, make_schedule
-from vp_jax.training.setup import Experiment
-from vp_jax.training.step import Batch, State, StepMetrics, Sums, TrainStep
+from vp_jax.step import step as step_lib
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
+from vp_jax.step.fsdp import gather_on_use
+from vp_jax.step.step import State, StepMetrics, Sums, TrainStep
+from vp_jax.training.experiment import Experiment
 
 STATE_AXES = State(
     step=None, tuned=0, mapping=0, opt_state=0, key=0, sums=0, failed_step=0, counts=0

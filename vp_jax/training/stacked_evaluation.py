@@ -11,12 +11,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
+from vp_jax.step.batch import Batch
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
+from vp_jax.step.step import Sums
 from vp_jax.training.evaluation import Evaluation, to_evaluation
-from vp_jax.training.forward import Parts
-from vp_jax.training.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.training.stacked import OWN_BATCHES, Stack
 from vp_jax.training.stacked_feed import StackedFeed
-from vp_jax.training.step import Batch, Sums
 
 
 class Together(NamedTuple):

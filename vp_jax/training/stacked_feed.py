@@ -11,9 +11,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data
+from vp_jax.step.batch import Batch
+from vp_jax.step.sharding import by_example, put, replicated
 from vp_jax.training.feed import Plan, ResidentFeed, epoch_of
-from vp_jax.training.sharding import by_example, put, replicated
-from vp_jax.training.step import Batch
 
 
 class StackedFeed(ResidentFeed):

@@ -12,24 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax import data
+from vp_jax.assembly.parts import longer_warmup
 from vp_jax.errors import UserError
-from vp_jax.training import step as step_lib
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.metrics import Metrics
+from vp_jax.records.record import Splits, keep, of_task
+from vp_jax.records.workdir import CHECKPOINTS
+from vp_jax.step import step as step_lib
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import put
+from vp_jax.step.step import State
 from vp_jax.training.advance import Advance, Log, Pace, make_advance, rows
-from vp_jax.training.checkpoints import Checkpoints
 from vp_jax.training.evaluation import Evaluation
-from vp_jax.training.forward import Parts
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.loop import Loop, shown_in_bar
-from vp_jax.training.metrics import Metrics
-from vp_jax.training.parts import longer_warmup
-from vp_jax.training.record import Splits, keep, of_task
-from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import put
 from vp_jax.training.stacked import Stack, Traits, pick
 from vp_jax.training.stacked_evaluation import StackedEvaluate, Together
 from vp_jax.training.stacked_feed import StackedFeed
 from vp_jax.training.start import Outcome, Progress, make_meta
-from vp_jax.training.step import State
-from vp_jax.training.workdir import CHECKPOINTS
 from vp_jax.training.zero_shot import ZeroShot
 
 

@@ -12,20 +12,20 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import data, distributed
-from vp_jax.data import contents
+from vp_jax.data.tasks import contents
 from vp_jax.errors import UserError
-from vp_jax.training import record as record_lib
-from vp_jax.training import step as step_lib
-from vp_jax.training.checkpoints import Checkpoints
+from vp_jax.records import record as record_lib
+from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.saved_checkpoints import set_aside
+from vp_jax.records.workdir import CHECKPOINTS
+from vp_jax.step import step as step_lib
+from vp_jax.step.forward import Parts
+from vp_jax.step.fsdp import put_frozen
+from vp_jax.step.sharding import put, replicated
+from vp_jax.step.step import State
 from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed, make_feed
-from vp_jax.training.forward import Parts
-from vp_jax.training.fsdp import put_frozen
-from vp_jax.training.saved_checkpoints import set_aside
-from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import put, replicated
-from vp_jax.training.step import State
-from vp_jax.training.workdir import CHECKPOINTS
 from vp_jax.training.zero_shot import ZeroShot
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from vp_jax.step.forward import Parts
+from vp_jax.step.sharding import put, replicated
+from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed
-from vp_jax.training.forward import Parts
 from vp_jax.training.mapping_fit import make_fit
-from vp_jax.training.setup import Experiment
-from vp_jax.training.sharding import put, replicated
 
 
 class ZeroShot:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from vp_jax import cli, runs
-from vp_jax.data import scores, tasks
+from vp_jax.data import tasks
+from vp_jax.data.tasks import scores
 from vp_jax.report.summary import training_summary
 
 

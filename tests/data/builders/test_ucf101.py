@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from vp_jax.data import tasks
 from vp_jax.data.builders import middle_frame
 from vp_jax.data.builders.ucf101 import CLASSES, Ucf101
-from vp_jax.data.decode import decode_image
+from vp_jax.data.images.decode import decode_image
 from vp_jax.errors import UserError
 
 SHAPE = (48, 64)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vp_jax.data.splits import stratified_holdout
+from vp_jax.data.splits.holdout import stratified_holdout
 
 TEST_EXAMPLES = 500
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vp_jax.data.builders.wilds import Archive, Image, Row, WildsBuilder, manual_instructions
-from vp_jax.data.task_tables.names import class_names
+from vp_jax.data.tasks.tables.names import class_names
 from vp_jax.errors import UserError, unknown
 
 CATEGORIES = tuple(name.replace(" ", "_") for name in class_names("fmow"))

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import tensorflow_datasets as tfds
 
 from vp_jax.data.builders.manual_files import manual_folder, missing
-from vp_jax.data.file_tree import FileTree, ReadArchive, open_tree
+from vp_jax.data.files.file_tree import FileTree, ReadArchive, open_tree
 from vp_jax.errors import UserError, brief, unknown
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")

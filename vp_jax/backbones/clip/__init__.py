@@ -1,0 +1,1 @@
+"""CLIP: both towers, sizes, tokenizer, weight tables."""

@@ -1,0 +1,1 @@
+"""What image and text towers are made of."""

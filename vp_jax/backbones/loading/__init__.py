@@ -1,0 +1,1 @@
+"""From a name and weights to a backbone."""

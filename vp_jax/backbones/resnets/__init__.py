@@ -1,0 +1,1 @@
+"""ResNets of torchvision, BiT and CIFAR: modules, sizes, weight tables."""

@@ -1,0 +1,1 @@
+"""Vision transformers that classify: module, sizes, weight tables."""

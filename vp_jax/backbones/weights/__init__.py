@@ -1,0 +1,1 @@
+"""Weight files: found, read, told apart, and converted by declarative tables."""

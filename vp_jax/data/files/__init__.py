@@ -1,0 +1,1 @@
+"""Folders, archives and arrays, read in place and at random."""

@@ -1,0 +1,1 @@
+"""Images: decoded, resized as the model sees them, cached."""

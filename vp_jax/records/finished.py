@@ -1,0 +1,84 @@
+"""What a run has trained, for use in another run."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vp_jax.errors import UserError
+from vp_jax.records import checkpoint_files
+from vp_jax.records.saved_checkpoints import SavedCheckpoints, set_aside
+from vp_jax.records.workdir import CHECKPOINTS, read_config
+
+
+def open_checkpoints(workdir: pathlib.Path) -> SavedCheckpoints:
+    """The checkpoints of a run, at least one, to be read.
+
+    Raises:
+      UserError: there is none.
+    """
+    folder = workdir / CHECKPOINTS
+    checkpoints = SavedCheckpoints(folder)
+    if folder.is_dir() and checkpoints.steps():
+        return checkpoints
+    damaged = set_aside(workdir)
+    if damaged:
+        raise UserError(
+            f"{workdir} holds no whole checkpoint: {', '.join(damaged)} were damaged and are kept "
+            "beside the folder of checkpoints (ls -lR shows their files); train again"
+        )
+    raise UserError(f"{workdir} holds no checkpoint yet; train first")
+
+
+def going_on(workdir: pathlib.Path) -> str:
+    """From where the same command goes on with a run that was stopped, in words."""
+    with contextlib.suppress(OSError):
+        if steps := checkpoint_files.steps(workdir / CHECKPOINTS):
+            return f"the same command goes on from the last checkpoint, of step {steps[-1]}"
+    return "nothing has been saved yet: the same command begins anew"
+
+
+def best_step(meta: Mapping[str, Any], workdir: pathlib.Path) -> int:
+    """The best step that a checkpoint knew of, from its JSON object.
+
+    Raises:
+      UserError: no evaluation had been made.
+    """
+    best = meta["progress"]["best_step"]
+    if best < 0:
+        raise UserError(f"no epoch of the run in {workdir} has been evaluated yet; train on")
+    return best
+
+
+def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """One tuned part of a run's best checkpoint.
+
+    Args:
+      workdir: of a training.
+      part: `"head"` or `"prompt"`.
+
+    Returns:
+      Its arrays by name, and the run's identity: backbone, task, prompt, head, tune.
+
+    Raises:
+      UserError: there is no run, it has not trained that part, or its checkpoints are damaged.
+    """
+    config = read_config(workdir)
+    if part not in config.tune:
+        raise UserError(
+            f"the run in {workdir} trained {' and '.join(config.tune) or 'nothing'}, not a {part}"
+        )
+    checkpoints = open_checkpoints(workdir)
+    step, meta, arrays = checkpoints.newest(
+        lambda step: (step, checkpoints.meta(step), checkpoints.arrays(step))
+    )
+    best = best_step(meta, workdir)
+    if best != step:
+        arrays = checkpoints.read_one(best, checkpoints.arrays)
+    prefix = f"tuned.{part}."
+    found = {n.removeprefix(prefix): x for n, x in arrays.items() if n.startswith(prefix)}
+    return found, meta["identity"]

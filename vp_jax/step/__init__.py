@@ -1,0 +1,1 @@
+"""One step: pure functions of state, frozen parts and batch."""

@@ -1,0 +1,21 @@
+"""The examples of one step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+
+
+class Batch(NamedTuple):
+    """Examples of one step; rows whose mask is False count for nothing.
+
+    Attributes:
+      image: `[B, h, w, 3]`, uint8.
+      label: `[B]`, int32.
+      mask: `[B]`, bool.
+    """
+
+    image: jax.Array
+    label: jax.Array
+    mask: jax.Array
