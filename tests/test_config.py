@@ -4,6 +4,7 @@ import pytest
 
 from vp_jax import cli, config
 from vp_jax.assembly import setup
+from vp_jax.assembly.settings import check_settings, claim, read_config
 from vp_jax.errors import UserError
 from vp_jax.records import workdir
 
@@ -119,37 +120,37 @@ def test_a_broken_config_file_is_one_sentence(tmp_path, text, words):
 
 def test_settings_survive_being_written_and_read(tmp_path):
     c = config.default()
-    with workdir.claim(tmp_path, c):
+    with claim(tmp_path, c):
         pass
-    assert workdir.flatten(workdir.read_config(tmp_path).to_dict()) == workdir.flatten(c.to_dict())
-    assert workdir.read_config(tmp_path).head.templates == c.head.templates
+    assert workdir.flatten(read_config(tmp_path).to_dict()) == workdir.flatten(c.to_dict())
+    assert read_config(tmp_path).head.templates == c.head.templates
 
 
 def test_a_folder_of_another_run_is_refused_with_both_values(tmp_path):
     c = config.default()
-    with workdir.claim(tmp_path, c):
+    with claim(tmp_path, c):
         pass
     before = (tmp_path / workdir.CONFIG).read_bytes()
     c.prompt.size, c.seed = 10, 3
     with pytest.raises(UserError, match=r"prompt.size is 30 there and 10 here; seed is 0 there"):
-        workdir.check_settings(tmp_path, c)
+        check_settings(tmp_path, c)
     assert (tmp_path / workdir.CONFIG).read_bytes() == before
 
 
 def test_where_things_lie_may_change(tmp_path):
     c = config.default()
-    with workdir.claim(tmp_path, c):
+    with claim(tmp_path, c):
         pass
     c.backbone.weights, c.task.data_dir, c.checkpoint_every_steps = "/w", "/d", 7
-    workdir.check_settings(tmp_path, c)
+    check_settings(tmp_path, c)
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path):
     c = config.default()
     with (
-        workdir.claim(tmp_path, c),
+        claim(tmp_path, c),
         pytest.raises(UserError, match="another process is training"),
-        workdir.claim(tmp_path, c),
+        claim(tmp_path, c),
     ):
         pass
 
@@ -157,12 +158,12 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
 def test_a_folder_with_a_result_but_no_settings_is_refused(tmp_path):
     (tmp_path / workdir.RESULT).write_text("{}")
     with pytest.raises(UserError, match=r"holds result.json but no config.json"):
-        workdir.check_settings(tmp_path, config.default())
+        check_settings(tmp_path, config.default())
 
 
 def test_a_workdir_that_is_a_file_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("precious")
     with pytest.raises(UserError, match="is a file"):
-        workdir.check_settings(file, config.default())
+        check_settings(file, config.default())
     assert file.read_text() == "precious"

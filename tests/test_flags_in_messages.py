@@ -7,6 +7,7 @@ import pytest
 
 from vp_jax import config, data, errors, evaluate, runs
 from vp_jax.assembly.head import text_tower
+from vp_jax.assembly.settings import claim
 from vp_jax.errors import UserError, spelled
 from vp_jax.records import workdir as workdir_lib
 
@@ -55,7 +56,7 @@ def mistaken_run(folder, **changes):
     settings.update_from_flattened_dict(
         {"backbone.name": "clip_tiny", "prompt.size": 4, "task.name": "digits", **changes}
     )
-    with workdir_lib.claim(folder, settings):
+    with claim(folder, settings):
         return folder
 
 

@@ -62,14 +62,10 @@ ROOMS = {
     ),
 }
 """What stands in some of them, lowest first."""
-UPWARD = (
-    ("training.loop", "assembly.parts"),
-    ("training.stacked", "assembly.checks"),
-    ("training.stacked", "assembly.members"),
-    ("training.stacked", "assembly.parts"),
-    ("training.stacked_loop", "assembly.parts"),
-)
-"""Imports that still point upwards: the loops read settings themselves."""
+SETTINGS_END_AT = "assembly"
+"""The lowest layer that reads settings; those below take objects and plain numbers."""
+READ_SETTINGS = ("config", "config_files", "overrides")
+"""Layers below it that make settings, for command lines."""
 COMMANDS = ("data.__main__",)
 """Command lines that stand within a layer, and import what is above it."""
 
@@ -115,12 +111,16 @@ def test_imports_point_downwards(name):
     if name in COMMANDS:
         return
     for other in sorted(IMPORTS[name] - {""}):
-        if (name, other) not in UPWARD:
-            assert height(other) <= height(name), f"{name} imports {other}, which is above it"
+        assert height(other) <= height(name), f"{name} imports {other}, which is above it"
 
 
-def test_the_exceptions_are_needed():
-    assert [pair for pair in UPWARD if pair[1] not in IMPORTS.get(pair[0], ())] == []
+def test_settings_end_at_the_door():
+    """Below `assembly` nothing imports `ml_collections`, nor what makes settings."""
+    below = LAYERS[: LAYERS.index(SETTINGS_END_AT)]
+    for name, path in PATHS.items():
+        if name.split(".")[0] in set(below) - set(READ_SETTINGS):
+            assert "ml_collections" not in path.read_text(), f"{name} imports ml_collections"
+            assert not IMPORTS[name] & set(READ_SETTINGS), f"{name} reads settings"
 
 
 def test_no_circle():

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from vp_jax.assembly import setup as setup_lib
+from vp_jax.assembly.settings import read_config
 from vp_jax.backbones import Backbone
 from vp_jax.data import TaskData
 from vp_jax.data.tasks.classes import order
@@ -17,7 +18,6 @@ from vp_jax.data.tasks.contents import Contents, aligned
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
-from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.record import task_classes
 from vp_jax.runs import load_best
 from vp_jax.step.forward import Forward, Parts
@@ -68,7 +68,7 @@ def ensemble_predictions(
     first: setup_lib.Experiment | None = None
     total = np.zeros(())
     for workdir in map(files.expanded, workdirs):
-        experiment = setup_lib.setup(workdir_lib.read_config(workdir), workdir, backbone)
+        experiment = setup_lib.setup(read_config(workdir), workdir, backbone)
         first = first or experiment
         rows, columns = _in_order(first.task, experiment.task, workdirs[0], workdir)
         _, best = load_best(experiment, workdir)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from vp_jax import report, runs
 from vp_jax.assembly import setup as setup_lib
 from vp_jax.assembly.members import Member, grid, label, member_configs, parse_vary
+from vp_jax.assembly.settings import check_settings, claim
 from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
@@ -68,7 +69,7 @@ def train_many(
     config = runs.with_backbone(config, backbone)
     configs = member_configs(config, members, backbone)
     sweep = _with_members(config, members)
-    workdir_lib.check_settings(workdir, sweep)
+    check_settings(workdir, sweep)
     path = workdir / workdir_lib.RESULT
     INTERRUPTS.begin(lambda: going_on(workdir))
     finished = workdir_lib.read_result(workdir)
@@ -79,9 +80,9 @@ def train_many(
     _check_experiment(experiments[0])
     folders = [workdir / str(number) for number in range(len(members))]
     with contextlib.ExitStack() as claims:
-        claims.enter_context(workdir_lib.claim(workdir, sweep))
+        claims.enter_context(claim(workdir, sweep))
         for folder, own in zip(folders, configs, strict=True):
-            claims.enter_context(workdir_lib.claim(folder, own))
+            claims.enter_context(claim(folder, own))
         head = experiments[0].head
         for folder in (workdir, *folders):
             store_text_features(
@@ -108,7 +109,7 @@ def _check_experiment(experiment: Experiment) -> None:
     if experiment.task.pipeline != "resident":
         raise UserError(
             "many prompts at once are trained on images in the devices' memory, and those of "
-            f"{experiment.config.task.name} are {experiment.task.pipeline}: give "
+            f"{experiment.task.task.name} are {experiment.task.pipeline}: give "
             "--config.task.pipeline=resident if they fit, or train these runs one by one"
         )
 
@@ -132,7 +133,7 @@ def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Me
         loop.workdir / "sweep.png",
         [read_metrics(folder) for folder in loop.folders],
         [label(member) for member in members],
-        loop.config.select_on,
+        loop.settings.select_on,
     )
     return {
         "members": results,

@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 from vp_jax import data, distributed, prompts, report
 from vp_jax.assembly import setup as setup_lib
 from vp_jax.assembly.head import is_probe
+from vp_jax.assembly.parts import mesh_of
+from vp_jax.assembly.settings import check_settings, claim, read_config
 from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.preprocess import preprocess
@@ -26,7 +28,7 @@ from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import read_metrics
 from vp_jax.records.record import check_classes, compare_test, parse, read, task_classes
 from vp_jax.step.forward import Parts, remaining_rule
-from vp_jax.step.fsdp import mesh_of, put_frozen
+from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import check_batch_size, put, replicated
 from vp_jax.training.evaluation import Evaluation
 from vp_jax.training.experiment import Experiment
@@ -62,7 +64,7 @@ def train(
     config = with_backbone(config, backbone)
     setup_lib.check(config, backbone)
     check_batch_size(config.batch_size, mesh_of(config))
-    workdir_lib.check_settings(workdir, config)
+    check_settings(workdir, config)
     path = workdir / workdir_lib.RESULT
     INTERRUPTS.begin(lambda: going_on(workdir))
     finished = workdir_lib.read_result(workdir)
@@ -70,7 +72,7 @@ def train(
         distributed.say(f"this run is finished: {path}")
         return finished
     experiment = setup_lib.setup(config, workdir, backbone)
-    with workdir_lib.claim(workdir, config):
+    with claim(workdir, config):
         head = experiment.head
         store_text_features(
             workdir / workdir_lib.TEXT_FEATURES, head.text_features, head.text_origin
@@ -162,24 +164,24 @@ def make_result(
     checkpoints, or of computing a linear probe's features; `wall_seconds` is of everything, over
     all starts of the run.
     """
-    config, progress, task = experiment.config, outcome.progress, experiment.task
+    progress, task = outcome.progress, experiment.task
     keys = task_classes(task).keys
     metric = task.task.metric
     val_accuracy, val_metric = progress.best.get("accuracy"), progress.best.get(metric)
-    if not config.tune:
+    if not experiment.tune:
         val_metric = progress.zero_shot
         val_accuracy = val_metric if metric == "accuracy" else None
-    if config.select_on != "val" or not len(task.val):
+    if experiment.loop.select_on != "val" or not len(task.val):
         val_accuracy = val_metric = None
     speed = progress.train_images / progress.train_seconds if progress.train_seconds else 0.0
     return {
-        "task": config.task.name,
-        "backbone": config.backbone.name,
+        "task": task.task.name,
+        "backbone": experiment.backbone.name,
         "backbone_fingerprint": experiment.backbone.fingerprint,
-        "prompt": config.prompt.name if "prompt" in config.tune else None,
-        "head": config.head.name,
-        "tune": list(config.tune),
-        "seed": config.seed,
+        "prompt": experiment.prompt_name if "prompt" in experiment.tune else None,
+        "head": experiment.head.name,
+        "tune": list(experiment.tune),
+        "seed": experiment.seed,
         "classes": len(task.class_names),
         "class_names": list(task.class_names),
         "class_keys": keys and list(keys),
@@ -190,7 +192,7 @@ def make_result(
         "data_changes": progress.data_changes,
         "steps": int(outcome.last.step),
         "best_step": progress.best_step,
-        "selected_on": config.select_on,
+        "selected_on": experiment.loop.select_on,
         "trainable_parameters": prompts.count(experiment.tuned),
         "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "val_accuracy": val_accuracy,
@@ -204,7 +206,7 @@ def make_result(
         "pipeline": task.pipeline,
         "images_per_second": speed,
         "wall_seconds": progress.wall_seconds,
-        "checkpoint_bytes": size(outcome.last) if config.tune else 0,
+        "checkpoint_bytes": size(outcome.last) if experiment.tune else 0,
     }
 
 
@@ -219,12 +221,12 @@ def draw(
 
     All processes evaluate, the main one draws.
     """
-    config, task = experiment.config, experiment.task
+    tune, task = experiment.tune, experiment.task
     chosen = example_indices(task.test.labels, EXAMPLES)
     shown = task.test.take(chosen)
     if zero_shot is not None:
         predicted = zero_shot.predictions[chosen]
-    elif "prompt" in config.tune:  # the head that was trained with it, on images without it
+    elif "prompt" in tune:  # the head that was trained with it, on images without it
         parts = {**outcome.frozen, **outcome.best}
         unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
         predicted = unprompted.predictions
@@ -235,9 +237,9 @@ def draw(
             workdir / "curves.png",
             read_metrics(workdir),
             outcome.progress.zero_shot,
-            before=report.before_training(config.head.name, config.tune),
+            before=report.before_training(experiment.head.name, tune),
         )
-    if "prompt" not in config.tune:
+    if "prompt" not in tune:
         return
     params = jax.device_get(outcome.best["prompt"])
     draw_prompt(experiment, params, workdir / "prompt.png")
@@ -252,7 +254,7 @@ def draw(
 def draw_prompt(experiment: Experiment, params: Any, path: pathlib.Path) -> None:
     """Writes the picture of a prompt, as PNG."""
     picture = prompts.to_image(experiment.prompt, params, experiment.image_shape)
-    title = f"{experiment.config.prompt.name}, {prompts.count(params):,} parameters"
+    title = f"{experiment.prompt_name}, {prompts.count(params):,} parameters"
     report.prompt_picture(path, picture, title)
 
 
@@ -263,7 +265,7 @@ def prompted_examples(
     backbone, prompt = experiment.backbone, experiment.prompt
     before = preprocess(images, remaining_rule(backbone, experiment.task.resized))
     key = jax.random.fold_in(experiment.key, 0)
-    if experiment.config.prompt.space == "pixel":
+    if experiment.space == "pixel":
         after = prompt.apply(params, before, rng=key)
     else:
         mean, std = np.array(backbone.mean, np.float32), np.array(backbone.std, np.float32)
@@ -305,7 +307,7 @@ def evaluate(
     """
     INTERRUPTS.begin()
     workdir = files.expanded(workdir)
-    config = workdir_lib.read_config(workdir)
+    config = read_config(workdir)
     with config.ignore_type():
         config.backbone.weights = weights or config.backbone.weights
         config.task.data_dir = data_dir or config.task.data_dir

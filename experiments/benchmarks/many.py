@@ -86,7 +86,7 @@ def single_steps(experiments: list[Experiment]) -> Callable[[], Any]:
     first = experiments[0]
     everywhere, feed = replicated(first.mesh), feed_of(first, first.mesh)
     train_step = step_lib.make_train_step(first.train_forward, first.optimizer)
-    pace = Pace(first.steps_per_epoch, first.config.log_every_steps)
+    pace = Pace(first.steps_per_epoch, first.loop.log_every_steps)
     advance = make_advance(train_step, feed, first.task.train, pace, first.total_steps, first.mesh)
     frozen = put(first.frozen, everywhere)
 
@@ -103,10 +103,10 @@ def single_steps(experiments: list[Experiment]) -> Callable[[], Any]:
 def stacked_steps(experiments: list[Experiment]) -> Callable[[], Any]:
     """Makes `STEPS` steps of all runs at once."""
     first, stack = experiments[0], Stack(experiments)
-    everywhere, seeds = replicated(first.mesh), [e.config.seed for e in experiments]
+    everywhere, seeds = replicated(first.mesh), [e.seed for e in experiments]
     tasks = [e.task for e in experiments]
-    feed = StackedFeed(tasks, seeds, first.config.batch_size, first.mesh)
-    pace = Pace(first.steps_per_epoch, first.config.log_every_steps)
+    feed = StackedFeed(tasks, seeds, first.loop.batch_size, first.mesh)
+    pace = Pace(first.steps_per_epoch, first.loop.log_every_steps)
     splits = [task.train for task in tasks]
     advance = make_advance(stack.train_step(), feed, splits, pace, first.total_steps, first.mesh)
     active = np.ones(len(experiments), bool)

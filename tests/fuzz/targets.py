@@ -16,7 +16,7 @@ from absl import flags
 from mutations import Rng, mutate, mutate_text, pick
 
 from vp_jax import backbones, cli, config, heads, runs
-from vp_jax.assembly import setup
+from vp_jax.assembly import settings, setup
 from vp_jax.data.images.decode import decode_image
 from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.data.load import load_task
@@ -156,8 +156,8 @@ def _records(rng: Rng, folder: pathlib.Path) -> None:
             rng, content, (b"null", b"NaN", b"Infinity", b"[[[[", b"}", b"\\ud800")
         )
     (folder / workdir.CONFIG).write_bytes(content)
-    workdir.check_settings(folder, config.default())
-    setup.check(workdir.read_config(folder))
+    settings.check_settings(folder, config.default())
+    setup.check(settings.read_config(folder))
 
 
 WHOLE = ("0", "1", "-1", "2", "3", "17", "1000", "2147483648", "9223372036854775808", "1" * 30)

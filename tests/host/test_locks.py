@@ -8,9 +8,9 @@ import os
 import pytest
 
 from vp_jax import config
+from vp_jax.assembly.settings import claim
 from vp_jax.errors import UserError
 from vp_jax.host import locks
-from vp_jax.records import workdir as workdir_lib
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_disk_without_locks_is_said_once(refused, tmp_path, name, caplog):
     settings = config.default()
     with caplog.at_level(logging.WARNING, logger="absl"):
         for run in ("one", "two"):
-            with workdir_lib.claim(tmp_path / run, settings):
+            with claim(tmp_path / run, settings):
                 assert (tmp_path / run / "config.json").exists()
     assert caplog.text.count("cannot be locked on this disk") == 1
     assert os.strerror(getattr(errno, name)) in caplog.text
@@ -43,7 +43,7 @@ def test_another_process_is_told_from_that(refused, tmp_path):
     refused(errno.EWOULDBLOCK)
     with (
         pytest.raises(UserError, match="another process is training in"),
-        workdir_lib.claim(tmp_path / "run", config.default()),
+        claim(tmp_path / "run", config.default()),
     ):
         pass
 
@@ -51,10 +51,10 @@ def test_another_process_is_told_from_that(refused, tmp_path):
 def test_two_claims_of_one_folder(tmp_path):
     settings = config.default()
     with (
-        workdir_lib.claim(tmp_path, settings),
+        claim(tmp_path, settings),
         pytest.raises(UserError, match="another process is training in"),
-        workdir_lib.claim(tmp_path, settings),
+        claim(tmp_path, settings),
     ):
         pass
-    with workdir_lib.claim(tmp_path, settings):  # which is free again
+    with claim(tmp_path, settings):  # which is free again
         pass

@@ -75,7 +75,7 @@ def make_head(
     if config.head.from_run is not None:
         params = _from_run(config, backbone, params, classes or Classes(class_names))
         meaningful = True
-    return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
+    return HeadOfRun(config.head.name, head, jax.device_get(params), meaningful, texts, origin)
 
 
 def starts_from_text(config: ConfigDict, backbone: Backbone) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import numbers
@@ -11,12 +12,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vp_jax import heads
-from vp_jax.assembly.checks import check
+from vp_jax.assembly.checks import check, make_prompt
 from vp_jax.assembly.head import FITTED
 from vp_jax.backbones import Backbone
 from vp_jax.config import literal
 from vp_jax.errors import UserError, unknown
+from vp_jax.prompts.canvas import canvas, canvas_apply
 from vp_jax.step import optimizers
+from vp_jax.training.experiment import OnCanvas
 
 Member = Mapping[str, Any]
 """Values of settings by their dotted names."""
@@ -115,6 +118,19 @@ def member_configs(
 def differ_in_place(configs: Sequence[ConfigDict]) -> bool:
     """Whether prompts cover different pixels, so that only their canvases have one shape."""
     return len({tuple(_get(c, name) for name in PLACES) for c in configs}) > 1
+
+
+def on_canvases(configs: Sequence[ConfigDict], image_shape: Sequence[int]) -> list[OnCanvas | None]:
+    """The prompts of members that differ in place; else nothing for each."""
+    if not differ_in_place(configs):
+        return [None] * len(configs)
+    return [_on_canvas(config, image_shape) for config in configs]
+
+
+def _on_canvas(config: ConfigDict, image_shape: Sequence[int]) -> OnCanvas:
+    unbounded = make_prompt(config, bounded=False)
+    make_apply = functools.partial(canvas_apply, bounded=config.prompt.bounded)
+    return OnCanvas(canvas(unbounded, image_shape), make_apply)
 
 
 def _get(config: ConfigDict, name: str) -> Any:

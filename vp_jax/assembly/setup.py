@@ -23,7 +23,15 @@ from vp_jax.assembly.head import (
     make_texts,
     starts_from_text,
 )
-from vp_jax.assembly.parts import make_optimizer, make_schedules
+from vp_jax.assembly.members import on_canvases
+from vp_jax.assembly.parts import (
+    learning_rates,
+    loop_settings,
+    make_advice,
+    make_schedules,
+    mesh_of,
+    peak_to_optimizer,
+)
 from vp_jax.assembly.text_features import Features
 from vp_jax.backbones import Backbone
 from vp_jax.data.images import cache
@@ -33,9 +41,9 @@ from vp_jax.errors import UserError
 from vp_jax.records import record as record_lib
 from vp_jax.step.device_memory import resident_limit
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs, resize_rule
-from vp_jax.step.fsdp import gather_on_use, mesh_of
+from vp_jax.step.fsdp import gather_on_use
 from vp_jax.step.tally import Tally
-from vp_jax.training.experiment import Experiment
+from vp_jax.training.experiment import Experiment, OnCanvas
 
 HEAD_STREAM = 1
 SAMPLE = 32  # images
@@ -70,6 +78,7 @@ def setup_all(
         backbone = load_backbone(first)
         check_loaded(first, backbone)
     drawn = [init_prompt(config, backbone) for config in configs]
+    canvases = on_canvases(configs, (backbone.image_size, backbone.image_size, 3))
     record = record_lib.read(workdir) or record_lib.Record(None, None)
     task = load_task(first, backbone, record.classes)
     if record.classes is not None and first.head.name in READ_NAMES:
@@ -80,8 +89,8 @@ def setup_all(
     tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
     texts = make_texts(first, backbone, task, workdir)
     return [
-        _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
-        for config, params in zip(configs, drawn, strict=True)
+        _assemble(config, mesh, backbone, tasks[config.seed], params, on_canvas, *texts)
+        for config, params, on_canvas in zip(configs, drawn, canvases, strict=True)
     ]
 
 
@@ -113,6 +122,7 @@ def _assemble(
     backbone: Backbone,
     task: data.TaskData,
     prompt_params: Any,
+    on_canvas: OnCanvas | None,
     texts: Features,
     text_origin: dict[str, str],
 ) -> Experiment:
@@ -151,25 +161,34 @@ def _assemble(
             counting = tally._replace(outputs=train_outputs)
     shapes = jax.tree.map(lambda x: list(np.shape(x)), prompt_params)
     return Experiment(
-        config=config,
+        tune=tuple(config.tune),
+        seed=config.seed,
+        loop=loop_settings(config),
         mesh=mesh,
         backbone=backbone,
         task=task,
         prompt=prompt,
+        prompt_name=config.prompt.name,
+        space=config.prompt.space,
+        on_canvas=on_canvas,
         head=head,
         outputs=outputs,
         forward=make_forward(outputs, head.head),
         train_forward=make_forward(train_outputs, head.head),
+        augment=augment,
         mixing=make_mixing(config, backbone.image_size),
         tally=tally,
         counting=counting,
         frozen=frozen,
         initial=initial,
-        optimizer=make_optimizer(config, schedules),
+        rates=learning_rates(config) if by_steps else {},
+        make_optimizer=peak_to_optimizer(config, total_steps),
         schedules=schedules,
+        solver=config.head.solver,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         key=run_key,
+        advice=make_advice(config, total_steps),
         identity={
             "backbone": backbone.fingerprint,
             "task": f"{config.task.name}, {len(task.class_names)} classes",

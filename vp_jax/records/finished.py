@@ -12,7 +12,7 @@ import numpy as np
 from vp_jax.errors import UserError
 from vp_jax.records import checkpoint_files
 from vp_jax.records.saved_checkpoints import SavedCheckpoints, set_aside
-from vp_jax.records.workdir import CHECKPOINTS, read_config
+from vp_jax.records.workdir import CHECKPOINTS, read_settings
 
 
 def open_checkpoints(workdir: pathlib.Path) -> SavedCheckpoints:
@@ -67,10 +67,10 @@ def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], 
     Raises:
       UserError: there is no run, it has not trained that part, or its checkpoints are damaged.
     """
-    config = read_config(workdir)
-    if part not in config.tune:
+    tune = read_settings(workdir).get("tune", ())
+    if part not in tune:
         raise UserError(
-            f"the run in {workdir} trained {' and '.join(config.tune) or 'nothing'}, not a {part}"
+            f"the run in {workdir} trained {' and '.join(tune) or 'nothing'}, not a {part}"
         )
     checkpoints = open_checkpoints(workdir)
     step, meta, arrays = checkpoints.newest(

@@ -8,13 +8,10 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from vp_jax import distributed
-from vp_jax.config import from_json
 from vp_jax.errors import UserError
 from vp_jax.host import files, locks
 
@@ -55,6 +52,13 @@ MAY_CHANGE = (
 )
 
 
+Settings = Mapping[str, Any]
+"""Settings of a run by name, those of a part nested, as JSON holds them."""
+
+Complete = Callable[[Settings, pathlib.Path], Settings]
+"""From settings that were written to a file, maybe by an earlier version, to all of today's."""
+
+
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a JSON file whole or not at all; of several processes the main one does."""
     if not distributed.is_main():
@@ -63,10 +67,10 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     files.write(path, lambda file: file.write(text.encode()))
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Settings, prefix: str = "") -> dict[str, Any]:
     """Settings by dotted name; tuples become lists, as they come back from JSON."""
     flat: dict[str, Any] = {}
-    for key, value in config.items():
+    for key, value in settings.items():
         if isinstance(value, Mapping) and (value or prefix == ""):
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
@@ -74,19 +78,19 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def read_config(workdir: pathlib.Path) -> ConfigDict:
-    """The settings of the run in a folder.
+def read_settings(workdir: pathlib.Path) -> dict[str, Any]:
+    """The settings of the run in a folder, as they were written.
 
     Raises:
       UserError: there is no run in it, or many, or its settings cannot be read.
     """
-    config = _read(workdir)
-    if MEMBERS in config:
+    settings = _read(workdir)
+    if MEMBERS in settings:
         raise UserError(
-            f"{workdir} holds {len(config[MEMBERS])} runs that were trained at once; give the "
+            f"{workdir} holds {len(settings[MEMBERS])} runs that were trained at once; give the "
             f"folder of one of them, such as {workdir / '0'}"
         )
-    return config
+    return settings
 
 
 def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
@@ -115,7 +119,7 @@ def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
     return None
 
 
-def _read(workdir: pathlib.Path) -> ConfigDict:
+def _read(workdir: pathlib.Path) -> dict[str, Any]:
     path = workdir / CONFIG
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -132,24 +136,36 @@ def _read(workdir: pathlib.Path) -> ConfigDict:
             f"{path} is damaged ({error}), so it is unknown with which settings the run was made; "
             "put a copy of it in its place, or give another --workdir"
         ) from error
-    return from_json(settings, path)
+    return settings
+
+
+def _as_written(settings: Settings, path: pathlib.Path) -> Settings:
+    del path
+    return settings
 
 
 @contextlib.contextmanager
-def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
+def claim(
+    workdir: pathlib.Path, settings: Settings, complete: Complete = _as_written
+) -> Iterator[None]:
     """Makes the folder this run's, or makes sure that it is, for as long as the context lasts.
 
     Of several processes the main one does, and the others see that they have the same folder.
+
+    Args:
+      workdir: the folder.
+      settings: of the run.
+      complete: makes those that are in the folder comparable.
 
     Raises:
       UserError: the folder is of a run with other settings (all named), is being trained in by
         another process, cannot be written, or is not the same for all processes.
     """
-    check_settings(workdir, config)
+    check_settings(workdir, settings, complete)
     if not distributed.is_main():
         distributed.wait()
         _await_config(workdir)
-        check_settings(workdir, config)
+        check_settings(workdir, settings, complete)
         yield
         return
     try:
@@ -164,11 +180,11 @@ def claim(workdir: pathlib.Path, config: ConfigDict) -> Iterator[None]:
             raise UserError(
                 f"another process is training in {workdir}; wait for it, or give another --workdir"
             )
-        check_settings(workdir, config)
+        check_settings(workdir, settings, complete)
         for partial in workdir.glob(f".*{files.PARTIAL}"):  # of starts that were killed
             partial.unlink(missing_ok=True)
         if not (workdir / CONFIG).exists():
-            write_json(workdir / CONFIG, json.loads(config.to_json()))
+            write_json(workdir / CONFIG, settings)
         distributed.wait()
         yield
 
@@ -185,8 +201,10 @@ def _await_config(workdir: pathlib.Path) -> None:
         time.sleep(0.1)
 
 
-def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
-    """Refuses a folder that holds another run.
+def check_settings(
+    workdir: pathlib.Path, settings: Settings, complete: Complete = _as_written
+) -> None:
+    """Refuses a folder that holds another run; the arguments are those of `claim`.
 
     Raises:
       UserError: names every setting that differs, with both values.
@@ -209,7 +227,8 @@ def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
                 "are; give another --workdir"
             )
         return
-    there, here = flatten(_read(workdir).to_dict()), flatten(config.to_dict())
+    there = flatten(complete(_read(workdir), workdir / CONFIG))
+    here = flatten(settings)
     differing = [
         f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
         for name in sorted(there.keys() | here.keys())

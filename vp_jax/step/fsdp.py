@@ -12,28 +12,15 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from ml_collections import ConfigDict
 
 from vp_jax.step.forward import Forward, Parts
-from vp_jax.step.sharding import check_devices, make_mesh, put, replicated
+from vp_jax.step.sharding import put, replicated
 
 LEAST = 2**14
 """Numbers of the smallest weight that is worth splitting; biases and scales are replicated."""
 
 _OF_WEIGHTS = ("sharding_constraint", "convert_element_type")  # what is done to them first
 _BARRIER = "optimization_barrier"
-
-
-def mesh_of(config: ConfigDict) -> Mesh:
-    """The mesh of a run; the devices along `model` share the backbone.
-
-    Raises:
-      UserError: there are no devices, or they cannot be divided as `config.backbone.shards` says.
-    """
-    check_devices()
-    if config.backbone.sharding == "replicated":
-        return make_mesh()
-    return make_mesh(config.backbone.shards or jax.local_device_count())
 
 
 def split(mesh: Mesh, weight: Any) -> NamedSharding:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from vp_jax import data, heads, prompts
 from vp_jax.backbones import Backbone
-from vp_jax.data.augment import Mixing
+from vp_jax.data.augment import Augment, Mixing
+from vp_jax.prompts.base import ApplyFn
+from vp_jax.prompts.canvas import Canvas
 from vp_jax.step.forward import Forward, Parts
 from vp_jax.step.tally import Tally
+from vp_jax.training.loop_settings import LoopSettings
+
+MakeOptimizer = Callable[[Mapping[str, Any]], optax.GradientTransformation]
+"""From the peak learning rate of every part, which may be a traced number, to the optimiser."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,6 +30,7 @@ class HeadOfRun:
     """A head with what it starts from.
 
     Attributes:
+      name: as in `heads.names()`.
       head: pure functions.
       params: at the start; placeholders where the head is fitted to counts.
       meaningful: whether the unprompted model with these parameters is a classifier at all; a
@@ -31,6 +39,7 @@ class HeadOfRun:
       text_origin: what they were made from.
     """
 
+    name: str
     head: heads.Head
     params: dict[str, Any]
     meaningful: bool
@@ -38,52 +47,101 @@ class HeadOfRun:
     text_origin: dict[str, str]
 
 
+class OnCanvas(NamedTuple):
+    """How a prompt takes one shape with those of other sizes and places, to train beside them.
+
+    Attributes:
+      canvas: its parameters as an image.
+      make_apply: from a mask, bool `[H, W, C]`, to what applies a prompt that lies there.
+    """
+
+    canvas: Canvas
+    make_apply: Callable[[jax.Array], ApplyFn]
+
+
+class Advice(NamedTuple):
+    """What to say of the settings that a run was made from.
+
+    Attributes:
+      notice: at its begin; empty for nothing.
+      divergence: what to do where the loss is not finite.
+      weights: how to give the backbone others.
+    """
+
+    notice: str = ""
+    divergence: str = "Lower the learning rate"
+    weights: str = "backbone.params"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
     """All parts of a run, before the first step.
 
     Attributes:
-      config: the settings it was made from.
+      tune: the parts that train, of prompt, head, backbone.
+      seed: of everything random.
+      loop: how long it trains, and when it evaluates, writes and saves.
       mesh: the devices.
       backbone: with its parameters.
       task: class names and splits.
       prompt: what acts on the images.
+      prompt_name: of its kind.
+      space: `"pixel"` or `"normalized"`: where the prompt acts.
+      on_canvas: the prompt beside others of different sizes or places; None where it has no such.
       head: with what it starts from.
       outputs: from parts and images to what the head reads.
       forward: from parts and images to logits.
       train_forward: the same with augmentation.
+      augment: of training images, one by one; None without augmentation.
       mixing: of training images and their labels; None without mixup and CutMix.
       tally: counts for a mapping that is fitted; else None.
       counting: the same in the train step, where a mapping is refitted in passing; else None.
       frozen: parameters of the parts that do not change.
       initial: parameters at the start of those that do, prompt included.
-      optimizer: of the tuned parts.
+      rates: peak learning rates of the tuned parts.
+      make_optimizer: from such rates to the optimiser of the tuned parts.
       schedules: their learning rates by part.
+      solver: of a linear probe: `"auto"`, `"sklearn"` or `"optax"`.
       steps_per_epoch, total_steps: of the whole run.
       key: random key of training and evaluation.
       identity: what a checkpoint must agree with to belong to this run.
+      advice: what to say of its settings.
     """
 
-    config: ConfigDict
+    tune: tuple[str, ...]
+    seed: int
+    loop: LoopSettings
     mesh: Mesh
     backbone: Backbone
     task: data.TaskData
     prompt: prompts.Prompt
+    prompt_name: str
+    space: str
+    on_canvas: OnCanvas | None
     head: HeadOfRun
     outputs: Forward
     forward: Forward
     train_forward: Forward
+    augment: Augment | None
     mixing: Mixing | None
     tally: Tally | None
     counting: Tally | None
     frozen: Parts
     initial: Parts
-    optimizer: optax.GradientTransformation
+    rates: dict[str, float]
+    make_optimizer: MakeOptimizer
     schedules: dict[str, optax.Schedule]
+    solver: str
     steps_per_epoch: int
     total_steps: int
     key: jax.Array
     identity: dict[str, Any]
+    advice: Advice = Advice()
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of the tuned parts."""
+        return self.make_optimizer(self.rates)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -93,9 +151,9 @@ class Experiment:
     @property
     def tuned(self) -> Parts:
         """Initial parameters of the parts that gradients train."""
-        return {part: x for part, x in self.initial.items() if part in self.config.tune}
+        return {part: x for part, x in self.initial.items() if part in self.tune}
 
     @property
     def mapping(self) -> Parts:
         """`{"head": parameters}` of an output mapping at the start; else empty."""
-        return {part: x for part, x in self.initial.items() if part not in self.config.tune}
+        return {part: x for part, x in self.initial.items() if part not in self.tune}

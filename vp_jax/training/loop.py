@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from vp_jax import distributed
-from vp_jax.assembly.parts import cut_warmup, longer_warmup
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS, Interrupted
 from vp_jax.host.progress_bar import progress_bar
@@ -35,7 +34,7 @@ class Loop(Start):
         total = self.experiment.total_steps
         if not self.is_fresh:
             distributed.say(f"going on from step {self.step} of {total}")
-        if total and (notice := cut_warmup(self.config, total)):
+        if notice := self.experiment.advice.notice:
             distributed.say(notice)
         with self.checkpoints:
             try:
@@ -102,8 +101,8 @@ class Loop(Start):
         return time.monotonic() - start
 
     def _train(self, metrics: Metrics) -> None:
-        experiment, config = self.experiment, self.config
-        pace = Pace(experiment.steps_per_epoch, config.log_every_steps)
+        experiment, settings = self.experiment, self.settings
+        pace = Pace(experiment.steps_per_epoch, settings.log_every_steps)
         total_steps = experiment.total_steps
         advance = self._make_advance(pace)
         needs_zero_shot = self.is_fresh
@@ -126,7 +125,7 @@ class Loop(Start):
                 if begun > first_of_start:  # the first call of a start compiles
                     self.progress.train_seconds += seconds
                     self.progress.train_images += examples
-                    wanted = config.call_seconds * (stop - begun) / seconds
+                    wanted = settings.call_seconds * (stop - begun) / seconds
                     allowed = min(max(int(wanted), 1), 2 * allowed, pace.most_steps)
                 allowed, signal = distributed.least(allowed, -INTERRUPTS.number)
                 bar.update(examples)
@@ -137,7 +136,7 @@ class Loop(Start):
 
                 epoch, position = divmod(self.step, experiment.steps_per_epoch)
                 last = self.step == total_steps
-                evaluates = position == 0 and (epoch % config.eval_every_epochs == 0 or last)
+                evaluates = position == 0 and (epoch % settings.eval_every_epochs == 0 or last)
                 stops = signal != 0
                 if evaluates or stops or self._is_checkpoint_step():
                     if needs_zero_shot:
@@ -145,7 +144,7 @@ class Loop(Start):
                         needs_zero_shot = False
                     if evaluates:
                         self._evaluate(metrics, last)
-                        shown[config.select_on] = f"{self._best_so_far():.1%}"
+                        shown[settings.select_on] = f"{self._best_so_far():.1%}"
                     metrics.sync()  # Rows up to a checkpoint are not written again.
                     self.save()
                 if stops:
@@ -171,16 +170,16 @@ class Loop(Start):
         """Where the next call ends: after `allowed` steps, or at what must be looked at before."""
         epoch = self.experiment.steps_per_epoch
         stops = [self.step + allowed, (self.step // epoch + 1) * epoch, self.experiment.total_steps]
-        if every := self.config.checkpoint_every_steps:
+        if every := self.settings.checkpoint_every_steps:
             stops.append((self.step // every + 1) * every)
         return min(stops)
 
     def _images_seen(self, step: int) -> int:
         epoch, position = divmod(step, self.experiment.steps_per_epoch)
-        return epoch * len(self.experiment.task.train) + position * self.config.batch_size
+        return epoch * len(self.experiment.task.train) + position * self.settings.batch_size
 
     def _is_checkpoint_step(self) -> bool:
-        every = self.config.checkpoint_every_steps
+        every = self.settings.checkpoint_every_steps
         return every > 0 and self.step % every == 0
 
     def _write(
@@ -203,7 +202,7 @@ class Loop(Start):
         }
 
     def _evaluate(self, metrics: Metrics, last: bool) -> None:
-        name, progress = self.config.select_on, self.progress
+        name, progress = self.settings.select_on, self.progress
         evaluation = self.evaluate(self.parts(), self.selection)
         result = self.measured(evaluation)
         metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
@@ -220,24 +219,24 @@ class Loop(Start):
         progress.done = last or self._is_stale(progress)
 
     def _is_stale(self, progress: Progress) -> bool:
-        return 0 < self.config.patience <= progress.stale
+        return 0 < self.settings.patience <= progress.stale
 
     def _best_so_far(self) -> float:
         return self.progress.best[self.metric]
 
     def _check_gradient(self, out: step_lib.StepMetrics) -> None:
-        if "prompt" in self.config.tune and np.any(np.asarray(out["grad_norm/prompt"]) == 0):
+        backbone, weights = self.experiment.backbone.name, self.experiment.advice.weights
+        if "prompt" in self.experiment.tune and np.any(np.asarray(out["grad_norm/prompt"]) == 0):
             raise UserError(
                 "the gradient with respect to the prompt is exactly zero at the first step, so "
                 "nothing can be learned: the backbone or the head gives the same output for every "
-                f"image. Check the weights of {self.config.backbone.name} "
-                "(--config.backbone.weights): a head of zeros does this"
+                f"image. Check the weights of {backbone} ({weights}): a head of zeros does this"
             )
         if np.any(np.asarray(out["grad_norm"]) == 0):
             raise UserError(
                 f"the gradient with respect to {' and '.join(self.experiment.tuned)} is exactly "
                 "zero at the first step, so nothing can be learned. Check the weights of "
-                f"{self.config.backbone.name} (--config.backbone.weights)"
+                f"{backbone} ({weights})"
             )
 
     def _check_finite(self, failed: int) -> None:
@@ -245,9 +244,8 @@ class Loop(Start):
             steps = self.checkpoints.steps()
             kept = f"checkpoints of the steps {steps} are kept" if steps else "nothing was saved"
             raise UserError(
-                f"the loss is not finite at step {failed}; {kept} in {self.workdir}. Lower "
-                f"--config.optimizer.learning_rate ({self.config.optimizer.learning_rate}) or "
-                f"{longer_warmup(self.config, self.experiment.total_steps)} in another --workdir"
+                f"the loss is not finite at step {failed}; {kept} in {self.workdir}. "
+                f"{self.experiment.advice.divergence}"
             )
 
 

@@ -43,7 +43,7 @@ class LinearProbe(Start):
             return self.outcome()
 
     def _features(self, split: data.Split) -> np.ndarray:
-        experiment, config = self.experiment, self.config
+        experiment = self.experiment
         compute = features_lib.make_compute(
             experiment.outputs, experiment.key, self.feed, self.mesh
         )
@@ -57,11 +57,11 @@ class LinearProbe(Start):
 
         known = experiment.task.contents.get(split.name)
         examples = len(split) if known is None else known.digests(ordered=True)
-        origin = {"of": repr((experiment.identity, config.seed, split.name, examples))}
+        origin = {"of": repr((experiment.identity, experiment.seed, split.name, examples))}
         return features_lib.cached(self.workdir / FEATURES, split, timed, origin)
 
     def _sweep(self, train: np.ndarray) -> linear_probe.Probe:
-        selection, name = self.selection, self.config.select_on
+        selection, name = self.selection, self.settings.select_on
         metrics = Metrics(self.workdir, 0)
         tried = 0
 
@@ -78,7 +78,7 @@ class LinearProbe(Start):
                 self._features(selection),
                 selection.labels,
                 len(self.experiment.task.class_names),
-                solver=self.config.head.solver,
+                solver=self.experiment.solver,
                 progress=progress,
             )
         finally:

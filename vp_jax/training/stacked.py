@@ -10,11 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vp_jax.assembly.checks import make_augment, make_prompt
-from vp_jax.assembly.members import differ_in_place
-from vp_jax.assembly.parts import learning_rates, make_optimizer, make_schedule
 from vp_jax.data.augment import Augment
-from vp_jax.prompts.canvas import Canvas, canvas, canvas_apply
+from vp_jax.prompts.canvas import Canvas
 from vp_jax.step import step as step_lib
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
@@ -59,7 +56,7 @@ class Stack:
         self.experiments = experiments
         self._first = experiments[0]
         self._canvases = _canvases(experiments)
-        rates = [learning_rates(e.config)["prompt"] for e in experiments]
+        rates = [e.rates["prompt"] for e in experiments]
         self.rate = np.array(rates, np.float32)
         self.mask = None
         if self._canvases is not None:
@@ -99,13 +96,13 @@ class Stack:
     def forward(self, mask: jax.Array | None, augment: Augment | None = None) -> Forward:
         """From parts and images to logits, for one member with this mask."""
         first = self._first
-        config, head, prompt = first.config, first.head.head, first.prompt
-        if mask is not None:
-            prompt = prompt._replace(apply=canvas_apply(mask, bounded=config.prompt.bounded))
+        head, prompt = first.head.head, first.prompt
+        if first.on_canvas is not None and mask is not None:
+            prompt = prompt._replace(apply=first.on_canvas.make_apply(mask))
         outputs = make_outputs(
             first.backbone,
             prompt,
-            config.prompt.space,
+            first.space,
             head.takes,
             augment,
             first.task.resized,
@@ -117,16 +114,14 @@ class Stack:
 
         The batch is `[B, N]`, its mask `[B]`. Metrics are those of a single step, each `[N]`.
         """
-        experiment, config = self._first, self._first.config
-        augment = make_augment(config)
+        experiment = self._first
 
         def of_member(
             state: State, traits: Traits, batch: Batch, frozen: Parts
         ) -> tuple[State, StepMetrics]:
-            schedule = make_schedule(config, traits.rate, experiment.total_steps)
             train_step = step_lib.make_train_step(
-                self.forward(traits.mask, augment),
-                make_optimizer(config, {"prompt": schedule}),
+                self.forward(traits.mask, experiment.augment),
+                experiment.make_optimizer({"prompt": traits.rate}),
                 mixing=experiment.mixing,
             )
             after, metrics = train_step(state, frozen, batch)
@@ -166,9 +161,8 @@ class Stack:
 
 
 def _canvases(experiments: Sequence[Experiment]) -> list[Canvas] | None:
-    if not differ_in_place([e.config for e in experiments]):
-        return None
-    return [canvas(make_prompt(e.config, bounded=False), e.image_shape) for e in experiments]
+    every = [e.on_canvas.canvas for e in experiments if e.on_canvas is not None]
+    return every or None
 
 
 def pick(chosen: jax.Array, ones: State, others: State) -> State:

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax import data
-from vp_jax.assembly.parts import longer_warmup
 from vp_jax.errors import UserError
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.metrics import Metrics
@@ -133,8 +132,8 @@ class StackedLoop(Loop):
     def splits(self) -> Splits:
         """What the examples of each split are, for every seed."""
         first = self.experiment
-        others = {e.config.seed: e.task for e in self.experiments}
-        del others[first.config.seed]
+        others = {e.seed: e.task for e in self.experiments}
+        del others[first.seed]
         of_others = {
             f"{name} of seed {seed}": task.contents[name]
             for seed, task in others.items()
@@ -145,8 +144,8 @@ class StackedLoop(Loop):
     def make_feed(self) -> StackedFeed:
         """The images, once for all members."""
         tasks = [e.task for e in self.experiments]
-        seeds = [e.config.seed for e in self.experiments]
-        return StackedFeed(tasks, seeds, self.config.batch_size, self.mesh)
+        seeds = [e.seed for e in self.experiments]
+        return StackedFeed(tasks, seeds, self.settings.batch_size, self.mesh)
 
     def fresh(self) -> Kept:
         """The states before the first step."""
@@ -199,7 +198,7 @@ class StackedLoop(Loop):
                 every.append(None)
                 continue
             of_seed = bool(experiment.mapping) or split != "test"
-            key = experiment.config.seed if of_seed else "all"
+            key = experiment.seed if of_seed else "all"
             if key not in found:
                 found[key] = self.evaluate(zero_shot.parts(), task_split)
             every.append(found[key])
@@ -234,7 +233,7 @@ class StackedLoop(Loop):
         self.state = self.state._replace(now=now)
 
     def _measure_zero_shot(self) -> None:
-        found = self.zero_shot_on(self.config.select_on)
+        found = self.zero_shot_on(self.settings.select_on)
         for progress, evaluation in zip(self.progress.members, found, strict=True):
             progress.zero_shot = None if evaluation is None else evaluation.metric
 
@@ -293,7 +292,7 @@ class StackedLoop(Loop):
         return shown_in_bar({n: float(np.mean([totals[i][n] for i in training])) for n in names})
 
     def _evaluate(self, metrics: MembersMetrics, last: bool) -> None:
-        name, progress = self.config.select_on, self.progress
+        name, progress = self.settings.select_on, self.progress
         parts = _parts(self.state.now)
         if name == "test":
             training = np.array(progress.stopped) < 0
@@ -329,8 +328,7 @@ class StackedLoop(Loop):
         if (failed >= 0).all():
             raise UserError(
                 "the loss of every member is not finite, the first one's from step "
-                f"{failed.min()} on. Lower their optimizer.learning_rate, or "
-                f"{longer_warmup(self.config, self.experiment.total_steps)}, in another --workdir"
+                f"{failed.min()} on. {self.experiment.advice.divergence}"
             )
 
 

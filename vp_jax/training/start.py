@@ -9,7 +9,6 @@ from typing import Any
 
 from absl import logging
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from vp_jax import data, distributed
 from vp_jax.data.tasks import contents
@@ -97,9 +96,9 @@ def fresh_state(experiment: Experiment) -> State:
 
 def feed_of(experiment: Experiment, mesh: Mesh, batch_size: int | None = None) -> Feed:
     """The way in which a run's batches get to the devices; by default of the run's own size."""
-    config = experiment.config
-    size = batch_size or config.batch_size
-    return make_feed(experiment.task, size, config.seed, mesh, config.task.workers)
+    settings = experiment.loop
+    size = batch_size or settings.batch_size
+    return make_feed(experiment.task, size, experiment.seed, mesh, settings.workers)
 
 
 def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
@@ -127,7 +126,7 @@ def make_meta(
     return {
         "identity": identity,
         "progress": dataclasses.asdict(progress),
-        "data_position": {"seed": experiment.config.seed, "epoch": epoch, "batch": position},
+        "data_position": {"seed": experiment.seed, "epoch": epoch, "batch": position},
         "total_steps": experiment.total_steps,
         **about,
     }
@@ -137,7 +136,7 @@ class Start:
     """One start of a run, fresh or resumed; `Loop` and `LinearProbe` say what it does.
 
     Attributes:
-      experiment, config, workdir: of the run.
+      experiment, settings, workdir: of the run.
       mesh, everywhere: all devices, and the sharding that replicates.
       frozen: parameters of the parts that do not change, on the devices.
       feed: of the batches.
@@ -154,7 +153,7 @@ class Start:
     def __init__(self, experiment: Experiment, workdir: pathlib.Path):
         self.started = time.monotonic()
         self.experiment = experiment
-        self.config: ConfigDict = experiment.config
+        self.settings = experiment.loop
         self.mesh = experiment.mesh
         self.everywhere = replicated(self.mesh)
         self.frozen = put_frozen(experiment.frozen, self.mesh)
@@ -206,7 +205,7 @@ class Start:
             return
         what = f"the data are not those that the run in {self.workdir} began with: "
         what += "; ".join(texts)
-        if not self.config.task.accept_changed_data:
+        if not self.settings.accept_changed_data:
             raise UserError(f"{what}. {record_lib.ADVICE}")
         if seen := record_lib.formerly_trained_on(self.splits, self.workdir):
             texts.append(f"{seen:,} of the test examples have been trained on")
@@ -226,7 +225,7 @@ class Start:
     @property
     def selection(self) -> data.Split:
         """The split that is selected on."""
-        return getattr(self.experiment.task, self.config.select_on)
+        return getattr(self.experiment.task, self.settings.select_on)
 
     @property
     def metric(self) -> str:

@@ -1,0 +1,35 @@
+"""What a train loop has to know beside the parts that it trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopSettings:
+    """How long a run trains, and when it evaluates, writes and saves.
+
+    Attributes:
+      epochs: passes over the training split.
+      batch_size: examples of a step, of all devices together.
+      eval_every_epochs: epochs between two evaluations; the last epoch has one always.
+      select_on: the split by which the best epoch is chosen.
+      patience: evaluations without a better one before stopping early; 0 never stops.
+      log_every_steps: between two rows of metrics within an epoch; its last step is always logged.
+      checkpoint_every_steps: besides every evaluation; 0: only then.
+      call_seconds: of training in one go; progress and signals wait for its end.
+      workers: processes that prepare training batches on the host; 0 for threads.
+      accept_changed_data: whether to go on with other images than the run began with.
+    """
+
+    epochs: int
+    batch_size: int
+    eval_every_epochs: int = 1
+    select_on: Literal["val", "test"] = "val"
+    patience: int = 0
+    log_every_steps: int = 20
+    checkpoint_every_steps: int = 0
+    call_seconds: float = 1.0
+    workers: int = 0
+    accept_changed_data: bool = False
