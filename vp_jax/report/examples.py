@@ -73,41 +73,39 @@ def examples(
     width = _LEFT + columns * (_SIDE + _GAP)
     height = bands * _BAND
     figure = Figure(figsize=(width, height), dpi=style.DPI)
-
-    def cell(left: float, top: float) -> Axes:
-        box = (left / width, 1 - (top + _SIDE) / height, _SIDE / width, _SIDE / height)
-        axes = figure.add_axes(box)
-        axes.set_axis_off()
-        return axes
+    page = figure.add_axes((0, 0, 1, 1))
+    page.set_axis_off()
 
     for i in range(count):
         band, column = divmod(i, columns)
         left = _LEFT + column * (_SIDE + _GAP)
-        upper = cell(left, band * _BAND + _ABOVE)
-        lower = cell(left, band * _BAND + _ABOVE + _SIDE + _BELOW)
-        _draw(upper, before[i], predicted_before[i], labels[i])
-        _draw(lower, after[i], predicted_after[i], labels[i])
-        upper.set_title(
+        upper = band * _BAND + _ABOVE
+        lower = upper + _SIDE + _BELOW
+        _draw(page, left, upper, before[i], predicted_before[i], labels[i])
+        _draw(page, left, lower, after[i], predicted_after[i], labels[i])
+        page.text(
+            left + _SIDE / 2,
+            upper - 4 / 72,
             shorten(labels[i]),
+            ha="center",
             fontsize=style.TEXT,
             fontweight="bold",
             color=style.INK,
-            pad=4,
             parse_math=False,
         )
         if column == 0:
-            for axes, text in ((upper, "image"), (lower, f"with prompt{written}")):
-                axes.text(
-                    -0.06,
-                    0.5,
+            for top, text in ((upper, "image"), (lower, f"with prompt{written}")):
+                page.text(
+                    left - 0.06 * _SIDE,
+                    top + _SIDE / 2,
                     text,
-                    transform=axes.transAxes,
                     rotation=90,
                     ha="right",
                     va="center",
                     fontsize=style.SMALL,
                     color=style.FAINT,
                 )
+    page.set(xlim=(0, width), ylim=(height, 0))
     save_png(path, figure)
 
 
@@ -149,18 +147,21 @@ def _floats(what: str, images: np.ndarray) -> np.ndarray:
     return np.nan_to_num(images.astype(np.float64), nan=0.5, posinf=1e6, neginf=-1e6)
 
 
-def _draw(axes: Axes, image: np.ndarray, predicted: str, label: str) -> None:
-    right = predicted == label
+def _draw(
+    page: Axes, left: float, top: float, image: np.ndarray, predicted: str, label: str
+) -> None:
+    """Draws an image, its outline and its class on a page whose unit is an inch, from the top."""
     from matplotlib.patches import Rectangle
 
-    axes.imshow(image, interpolation="nearest")
-    frame = {"transform": axes.transAxes, "fill": False, "edgecolor": style.LINE, "lw": 0.8}
-    axes.add_patch(Rectangle((0, 0), 1, 1, clip_on=False, **frame))  # white images end somewhere
-    axes.text(
-        0.5,
-        -0.04,
+    extent = (left, left + _SIDE, top + _SIDE, top)
+    page.imshow(image, interpolation="nearest", extent=extent, aspect="auto")
+    frame = {"fill": False, "edgecolor": style.LINE, "lw": 0.8, "clip_on": False}
+    page.add_patch(Rectangle((left, top), _SIDE, _SIDE, **frame))  # white images end somewhere
+    right = predicted == label
+    page.text(
+        left + _SIDE / 2,
+        top + 1.04 * _SIDE,
         f"{'✓' if right else '✗'} {shorten(predicted)}",
-        transform=axes.transAxes,
         ha="center",
         va="top",
         fontsize=style.SMALL,
