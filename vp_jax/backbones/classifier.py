@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.source_classes import source_classes
 from vp_jax.backbones.weights import table as weight_table
 from vp_jax.backbones.weights.fingerprint import place
@@ -223,6 +224,7 @@ def backbone(
     trunk = model.trunk(dtype).clone(remat=remat)
     placed, its_fingerprint = place(name, params)
 
+    @side_by_side
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return trunk.apply({"params": params["visual"]}, images).astype(jnp.float32)
 

@@ -1,7 +1,9 @@
 """Attention against its definition, and which kernel computes it."""
 
+import functools
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,6 +38,25 @@ def test_it_is_softmax_attention(queries, causal):
     arrays = draw(queries)
     found = attention(*arrays, causal=causal)
     np.testing.assert_allclose(found, reference(*arrays, causal), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("queries", "causal"), [(7, False), (7, True), (1, False)])
+def test_its_gradient_is_that_of_jax(queries, causal):
+    arrays = draw(queries)
+    weights = jnp.cos(jnp.arange(2 * queries * 3 * 8).reshape(2, queries, 3, 8))
+
+    def gradients(function):
+        return jax.grad(lambda *x: (function(*x) * weights).sum(), argnums=(0, 1, 2))(*arrays)
+
+    found = gradients(functools.partial(attention, causal=causal))
+    known = gradients(functools.partial(jax.nn.dot_product_attention, is_causal=causal))
+    for ours, theirs in zip(found, known, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_large_scores_do_not_overflow():
+    arrays = tuple(100 * x for x in draw())
+    np.testing.assert_allclose(attention(*arrays), reference(*arrays, False), rtol=1e-5, atol=1e-3)
 
 
 def test_softmax_is_in_float32_where_products_are_in_bfloat16():

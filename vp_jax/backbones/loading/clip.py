@@ -16,6 +16,7 @@ from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip import config as clip_config
 from vp_jax.backbones.clip import params as clip_params
 from vp_jax.backbones.clip.sizes import MEAN, SIZES, STD, ClipSize
+from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.loading import lookalikes
 from vp_jax.backbones.weights import files as weight_files
 from vp_jax.backbones.weights import hub
@@ -125,6 +126,7 @@ def _backbone(
     text_tower = size.text_tower()  # Once a run: float32 costs nothing there.
     placed, its_fingerprint = place(name, params)
 
+    @side_by_side
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return image_tower.apply({"params": params["visual"]}, images).astype(jnp.float32)
 

@@ -1,0 +1,67 @@
+"""Parts of a batch give what the whole batch gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vp_jax import backbones
+from vp_jax.backbones.layers.side_by_side import side_by_side
+
+
+def sizes_seen(batch):
+    seen = []
+
+    @side_by_side
+    def apply(params, images):
+        seen.append(images.shape[0])
+        return images.mean((1, 2)) * params
+
+    images = jax.random.uniform(jax.random.key(0), (batch, 4, 4, 3))
+    out = apply(2.0, images)
+    np.testing.assert_allclose(out, images.mean((1, 2)) * 2.0, rtol=1e-6)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        (1, [1]),
+        (15, [15]),
+        (16, [8, 8]),
+        (24, [8, 8, 8]),
+        (25, [25]),
+        (32, [8] * 4),
+        (100, [25] * 4),
+    ],
+)
+def test_parts_are_equal_and_not_small(monkeypatch, batch, expected):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    assert sizes_seen(batch) == expected
+
+
+def test_several_devices_share_the_batch_already(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    assert sizes_seen(32) == [32]
+
+
+@pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])
+def test_features_and_gradients_are_those_of_the_whole_batch(monkeypatch, name):
+    backbone = backbones.from_params(name, backbones.init_params(name, jax.random.key(0)))
+    params = backbone.image_params()
+    size = backbone.image_size
+    images = jax.random.normal(jax.random.key(1), (16, size, size, 3))
+
+    def loss(delta):
+        features = backbone.apply(params, images + delta)
+        return jnp.sum(features[:, ::2] ** 2), features
+
+    found = {}
+    for devices in (1, 2):
+        monkeypatch.setattr(jax, "device_count", lambda devices=devices: devices)
+        jax.clear_caches()
+        found[devices] = jax.jit(jax.grad(loss, has_aux=True))(jnp.zeros((size, size, 3)))
+    (gradient, features), (whole_gradient, whole_features) = found[1], found[2]
+    np.testing.assert_allclose(features, whole_features, atol=1e-5)
+    scale = np.abs(whole_gradient).max()
+    np.testing.assert_allclose(gradient / scale, whole_gradient / scale, atol=1e-5)
