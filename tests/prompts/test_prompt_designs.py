@@ -20,6 +20,7 @@ DESIGNS = {
     "pad": prompts.pad(3),
     "fixed_patch": prompts.fixed_patch(3, top=2, left=4),
     "random_patch": prompts.random_patch(3),
+    "full": prompts.full(),
     "chain": prompts.chain(prompts.pad(2), prompts.fixed_patch(2, top=5)),
 }
 
@@ -69,6 +70,8 @@ def patch_delta(params, top, left, shape):
         (prompts.fixed_patch(30), 2_700),
         (prompts.fixed_patch(1), 3),
         (prompts.random_patch(30), 2_700),
+        (prompts.full(), 150_528),
+        (prompts.parse("shrink(164) | clip | normalize"), 0),
         (prompts.chain(prompts.pad(30), prompts.fixed_patch(1)), 69_843),
         (prompts.chain(), 0),
     ],
@@ -138,7 +141,7 @@ def test_uncovered_pixels_keep_every_bit(name, dtype):
     params = params_of(DESIGNS[name], images.shape)
     covered = np.asarray(apply(params, jnp.zeros(images.shape, dtype), rng=KEY)) != 0
     result = np.asarray(apply(params, images, rng=KEY))
-    assert 0 < covered.sum() < covered.size
+    assert 0 < covered.sum() < covered.size or name == "full"
     np.testing.assert_array_equal(
         result[~covered].view(f"u{result.itemsize}"), images[~covered].view(f"u{result.itemsize}")
     )
@@ -219,18 +222,6 @@ def test_random_patch_without_a_key_says_what_to_pass(prompt):
         prompt.apply(params, jnp.zeros((8, 8, 3)))
 
 
-@pytest.mark.parametrize("name", ["pad", "fixed_patch", "random_patch"])
-def test_bounded_prompts_stay_in_the_image(name):
-    prompt = prompts.by_name(name, size=3, scale=5.0, space="pixel", bounded=True)
-    free = prompts.by_name(name, size=3, scale=5.0, space="pixel")
-    images = images_of((4, 12, 13, 3))
-    params = params_of(prompt, images.shape[1:])
-    result = np.asarray(jax.jit(prompt.apply)(params, images, rng=KEY))
-    unbounded = np.asarray(jax.jit(free.apply)(params, images, rng=KEY))
-    assert unbounded.min() < 0 and unbounded.max() > 1
-    np.testing.assert_array_equal(result, np.clip(unbounded, 0, 1))
-
-
 def test_initial_values():
     def drawn(**settings):
         return np.asarray(prompts.fixed_patch(40, **settings).init(KEY, (40, 40, 3))["patch"])
@@ -253,15 +244,30 @@ def test_every_leaf_is_drawn_from_a_key_of_its_own():
     jax.tree.map(np.testing.assert_array_equal, first, again)
 
 
-def test_chain_composes_and_splits_the_key():
+def test_a_chain_draws_what_its_only_member_with_parameters_draws_alone():
+    alone = prompts.pad(2).init(KEY, (6, 6, 3))
+    for text in ("pad(2)", "normalize | pad(2)", "shrink(3) | pad(2) | clip | normalize"):
+        drawn = [p for p in prompts.parse(text).init(KEY, (6, 6, 3)) if p]
+        jax.tree.map(np.testing.assert_array_equal, drawn, [alone])
+    patch = prompts.random_patch(2)
+    params = patch.init(KEY, (12, 12, 3))
+    expected = patch.apply(params, jnp.zeros((12, 12, 3)), rng=KEY)
+    chain = prompts.parse("pad(1, init='zeros') | random_patch(2) | normalize((0,0,0), (1,1,1))")
+    zeros = prompts.pad(1, init="zeros").init(KEY, (12, 12, 3))
+    found = chain.apply((zeros, params, {}), jnp.zeros((12, 12, 3)), rng=KEY)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_chain_composes_and_gives_keys_to_those_that_draw():
     pad, patch = prompts.pad(2), prompts.random_patch(2)
-    both = prompts.chain(pad, patch)
-    params = params_of(both, (12, 12, 3))
-    assert isinstance(params, tuple) and len(params) == 2
+    three = prompts.chain(patch, pad, patch)
+    params = params_of(three, (12, 12, 3))
+    assert isinstance(params, tuple) and len(params) == 3
     images = images_of((2, 12, 12, 3))
-    key = jax.random.split(KEY, 2)[1]
-    expected = patch.apply(params[1], pad.apply(params[0], images), rng=key)
-    np.testing.assert_array_equal(both.apply(params, images, rng=KEY), expected)
+    one, two = jax.random.split(KEY, 2)
+    first = patch.apply(params[0], images, rng=one)
+    expected = patch.apply(params[2], pad.apply(params[1], first), rng=two)
+    np.testing.assert_array_equal(three.apply(params, images, rng=KEY), expected)
 
 
 def test_chains_of_chains():
@@ -274,6 +280,16 @@ def test_chains_of_chains():
     params = params_of(without_key, (12, 12, 3))
     twice = pad.apply(params[1][0], pad.apply(params[0], images))
     np.testing.assert_array_equal(without_key.apply(params, images), twice)
+
+
+def test_texts_of_chains():
+    nested = prompts.chain(
+        prompts.chain(prompts.pad(2), prompts.clip()), prompts.chain(), prompts.full()
+    )
+    assert str(nested) == "pad(2) | clip | full"
+    assert [str(stage) for stage in nested.stages] == ["pad(2)", "clip", "full"]
+    own = prompts.Prompt(lambda rng, shape: {}, lambda params, images: images)
+    assert str(prompts.chain(own, prompts.pad(2))) == "<custom prompt> | pad(2)"
 
 
 def test_the_empty_chain_is_the_identity():

@@ -16,7 +16,7 @@ import vp_jax
 from vp_jax import prompts
 
 ROOT = pathlib.Path(vp_jax.__file__).parent.parent
-MODULES = [f"vp_jax.prompts.{m.name}" for m in pkgutil.iter_modules(prompts.__path__)]
+MODULES = [m.name for m in pkgutil.walk_packages(prompts.__path__, "vp_jax.prompts.")]
 
 
 @pytest.mark.parametrize("module", ["vp_jax.errors", "vp_jax.prompts", *MODULES])

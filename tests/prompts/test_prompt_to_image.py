@@ -50,7 +50,7 @@ def test_one_outlier_does_not_hide_the_rest():
     assert np.abs(picture[-8:] - 128).mean() > 20
 
 
-def test_random_bounded_zero_and_chained_prompts():
+def test_random_clipped_zero_and_chained_prompts():
     shape = (16, 16, 3)
     random = prompts.random_patch(3)
     params = params_of(random, shape)
@@ -61,7 +61,7 @@ def test_random_bounded_zero_and_chained_prompts():
     places = [prompts.to_image(random, params, shape, rng=jax.random.key(k)) for k in range(4)]
     assert any((place != default).any() for place in places)
 
-    bounded = prompts.pad(2, space="pixel", bounded=True, scale=9.0)
+    bounded = prompts.parse("pad(2, scale=9) | clip")
     picture = prompts.to_image(bounded, params_of(bounded, shape), shape)
     assert picture.min() == 1 and picture.max() == 255 and picture[8, 8, 0] == 128
 
@@ -72,9 +72,27 @@ def test_random_bounded_zero_and_chained_prompts():
     assert (prompts.to_image(chain, params_of(chain, shape), shape) != 128).any()
 
 
-@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(
+    "text", ["normalize | pad(4)", "pad(4)", "normalize((.5,.5,.5),(2,2,2)) | pad(4)"]
+)
+def test_normalisation_does_not_change_the_picture(text):
+    params = params_of(prompts.pad(4), (20, 24, 3))
+    chain = prompts.parse(text)
+    tree = [params if str(stage) == "pad(4)" else {} for stage in chain.stages]
+    expected = prompts.to_image(prompts.pad(4), params, (20, 24, 3))
+    np.testing.assert_array_equal(prompts.to_image(chain, tree, (20, 24, 3)), expected)
+
+
+def test_the_border_of_a_shrunk_image_is_grey():
+    prompt = prompts.parse("shrink(8) | pad(2)")
+    picture = prompts.to_image(prompt, params_of(prompt, (16, 16, 3)), (16, 16, 3))
+    assert (picture[2:-2, 2:-2] == 128).all() and (picture[:2] != 128).any()
+
+
+@pytest.mark.parametrize("clip", ["", " | clip"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused(value, bounded):
-    prompt = prompts.fixed_patch(2, space="pixel", bounded=bounded)
+def test_values_that_are_not_finite_are_refused(value, clip):
+    prompt = prompts.parse(f"fixed_patch(2){clip}")
+    params = [{"patch": np.full((2, 2, 3), value)}, *({} for _ in prompt.stages[1:])]
     with pytest.raises(UserError, match="not finite"):
-        prompts.to_image(prompt, {"patch": np.full((2, 2, 3), value)}, (8, 8, 3))
+        prompts.to_image(prompt, params, (8, 8, 3))

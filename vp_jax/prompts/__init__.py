@@ -8,25 +8,28 @@ Every prompt is a `Prompt`, a pair `(init, apply)` of pure functions over a pytr
 >>> params = prompt.init(jax.random.key(0), (224, 224, 3))
 >>> images = prompt.apply(params, jax.numpy.zeros((8, 224, 224, 3)))
 
+Prompts are chained, in Python by `chain`, in a text by `|`:
+
+>>> prompts.parse("shrink(164) | pad(30, init='zeros')")
+shrink(164) | pad(30, init='zeros') | normalize
+
 This package imports jax and numpy only.
 """
 
-from vp_jax.prompts.base import Prompt
-from vp_jax.prompts.chain import chain
-from vp_jax.prompts.count import count
-from vp_jax.prompts.fixed_patch import fixed_patch
-from vp_jax.prompts.pad import pad
-from vp_jax.prompts.random_patch import random_patch
-from vp_jax.prompts.registry import by_name
-from vp_jax.prompts.to_image import to_image
-
-__all__ = [
-    "Prompt",
-    "by_name",
-    "chain",
-    "count",
-    "fixed_patch",
-    "pad",
-    "random_patch",
-    "to_image",
-]
+from vp_jax.prompts.base import Prompt as Prompt
+from vp_jax.prompts.chain import Chain as Chain
+from vp_jax.prompts.chain import chain as chain
+from vp_jax.prompts.count import count as count
+from vp_jax.prompts.parse import parse as parse
+from vp_jax.prompts.parse import with_normalize as with_normalize
+from vp_jax.prompts.stage import Formula as Formula
+from vp_jax.prompts.stage import Stage as Stage
+from vp_jax.prompts.stage import stage as stage
+from vp_jax.prompts.stages.clip import clip as clip
+from vp_jax.prompts.stages.fixed_patch import fixed_patch as fixed_patch
+from vp_jax.prompts.stages.full import full as full
+from vp_jax.prompts.stages.normalize import normalize as normalize
+from vp_jax.prompts.stages.pad import pad as pad
+from vp_jax.prompts.stages.random_patch import random_patch as random_patch
+from vp_jax.prompts.stages.shrink import shrink as shrink
+from vp_jax.prompts.to_image import to_image as to_image

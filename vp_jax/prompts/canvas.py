@@ -2,54 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from vp_jax.errors import UserError
 from vp_jax.prompts.base import ApplyFn, Params, Prompt
+from vp_jax.prompts.chain import Chain, chain
 from vp_jax.prompts.checks import check_image_shape
 from vp_jax.prompts.overlay import add
+from vp_jax.prompts.stage import Stage
+
+Masks = tuple[jax.Array | None, ...]
+"""For every stage which pixel values it covers, bool `[H, W, C]`; None where that is all one."""
 
 
 class Canvas(NamedTuple):
-    """How a prompt's parameters lie on an image.
+    """How the parameters of some stages of a prompt lie on an image.
 
     Attributes:
-      draw: `draw(params) -> canvas`: parameters to float32, [H, W, C], 0 where there are none.
-      read: `read(canvas) -> params`: the way back; what is drawn elsewhere is lost.
-      mask: bool, [H, W, C], where a parameter lies.
+      draw: `draw(params) -> drawn`: the parameters of those stages become float32 `[H, W, C]`, 0
+        where there are none; those of the others stay.
+      read: `read(drawn) -> params`: the way back; what is drawn elsewhere is lost.
+      masks: where the parameters of those stages lie.
     """
 
-    draw: Callable[[Params], jax.Array]
-    read: Callable[[jax.Array], Params]
-    mask: jax.Array
+    draw: Callable[[Params], Params]
+    read: Callable[[Params], Params]
+    masks: Masks
 
 
-def canvas(prompt: Prompt, image_shape: Sequence[int]) -> Canvas:
-    """The canvas of a prompt that adds each of its parameters to one pixel value, always the same.
+def differing(prompts: Sequence[Chain]) -> tuple[int, ...]:
+    """The positions of the stages that differ among prompts, in more than how they begin.
 
-    Prompts of different sizes have canvases of one shape, so one program can hold many of them.
+    Raises:
+      UserError: the prompts cannot be held in arrays of one shape: a stage that differs adds no
+        parameters to pixels, or their numbers of stages differ.
+
+    >>> from vp_jax import prompts
+    >>> differing([prompts.parse("normalize | pad(30)"), prompts.parse("normalize | pad(10)")])
+    (1,)
+    """
+    first = prompts[0]
+    found = set()
+    for prompt in prompts[1:]:
+        how = f"{first} and {prompt} cannot be trained in one program"
+        if len(prompt.members) != len(first.members):
+            raise UserError(f"{how}: they have different numbers of stages")
+        for position, pair in enumerate(zip(first.members, prompt.members, strict=True)):
+            if pair[0].form == pair[1].form:
+                continue
+            for stage in pair:
+                if not (isinstance(stage, Stage) and stage.formula.additive):
+                    raise UserError(
+                        f"{how}: only stages that add each of their parameters to one pixel, such "
+                        f"as pad, may differ, and {stage} is none"
+                    )
+            found.add(position)
+    return tuple(sorted(found))
+
+
+def canvas(prompt: Chain, image_shape: Sequence[int], positions: Collection[int]) -> Canvas:
+    """The canvas of some stages of a prompt that add each parameter to one pixel value.
+
+    Stages of different sizes have canvases of one shape, so one program can hold many of them.
 
     Args:
-      prompt: unbounded, and without randomness in `apply`, as `pad` and `fixed_patch` are.
+      prompt: a chain.
       image_shape: (H, W, C).
+      positions: of the stages, among the chain's members; all of them additive.
 
     >>> import jax
     >>> from vp_jax import prompts
-    >>> frame = prompts.pad(1)
+    >>> frame = prompts.parse("normalize | pad(1)")
     >>> params = frame.init(jax.random.key(0), (4, 4, 3))
-    >>> on_image = canvas(frame, (4, 4, 3))
-    >>> on_image.draw(params).shape, int(on_image.mask.sum())
+    >>> on_image = canvas(frame, (4, 4, 3), [1])
+    >>> on_image.draw(params)[1].shape, int(on_image.masks[1].sum())
     ((4, 4, 3), 36)
     """
-    image_shape = check_image_shape(image_shape)
-    like = jax.eval_shape(lambda: prompt.init(jax.random.key(0), image_shape))
+    shape = check_image_shape(image_shape)
+    each = [
+        _one(stage, shape) if i in positions else None for i, stage in enumerate(prompt.members)
+    ]
+
+    def draw(params: Params) -> Params:
+        return tuple(x if c is None else c[0](x) for c, x in zip(each, params, strict=True))
+
+    def read(drawn: Params) -> Params:
+        return tuple(x if c is None else c[1](x) for c, x in zip(each, drawn, strict=True))
+
+    return Canvas(draw, read, tuple(None if c is None else c[2] for c in each))
+
+
+def on_canvas(prompt: Chain, masks: Masks) -> Chain:
+    """The same prompt for parameters that `Canvas.draw` has drawn; the masks may be traced."""
+    stages = zip(prompt.members, masks, strict=True)
+    return chain(*(s if mask is None else Prompt(s.init, _apply(mask)) for s, mask in stages))
+
+
+def _one(stage: Prompt, shape: tuple[int, int, int]) -> tuple[Any, Any, jax.Array]:
+    like = jax.eval_shape(lambda: stage.init(jax.random.key(0), shape))
 
     def draw(params: Params) -> jax.Array:
-        return prompt.apply(params, jnp.zeros(image_shape, jnp.float32))
+        return stage.apply(params, jnp.zeros(shape, jnp.float32))
 
     def read(values: jax.Array) -> Params:
         # Drawing copies each parameter to a place of its own, so its transpose takes it back.
@@ -57,20 +114,11 @@ def canvas(prompt: Prompt, image_shape: Sequence[int]) -> Canvas:
         return params
 
     ones = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), like)
-    return Canvas(draw, read, draw(ones) != 0)
+    return draw, read, draw(ones) != 0
 
 
-def canvas_apply(mask: ArrayLike, *, bounded: bool) -> ApplyFn:
-    """The `apply` of a prompt whose parameters are a canvas; the mask may be traced.
-
-    Args:
-      mask: bool, [H, W, C]; pixel values outside it are untouched and give no gradient.
-      bounded: whether the covered pixel values are clipped to [0, 1].
-    """
-
-    def apply_fn(params: Params, images: ArrayLike, *, rng: jax.Array | None = None) -> jax.Array:
-        del rng
-        images = jnp.asarray(images)
-        return jnp.where(mask, add(images, params, bounded=bounded), images)
+def _apply(mask: jax.Array) -> ApplyFn:
+    def apply_fn(params: Params, images: jax.Array) -> jax.Array:
+        return jnp.where(mask, add(images, params), images)
 
     return apply_fn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,9 +12,6 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from vp_jax.errors import UserError, unknown
-from vp_jax.prompts.base import Params
-
-SPACES = ("normalized", "pixel")
 
 
 def check_int(what: str, value: object, minimum: int) -> int:
@@ -23,28 +19,6 @@ def check_int(what: str, value: object, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise UserError(f"{what} must be an int of at least {minimum}, got {value!r}")
     return int(value)
-
-
-def check_scale(scale: object) -> float:
-    """Returns `scale` as a float; refuses what is not a finite number of at least 0."""
-    if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
-        raise UserError(f"scale must be a number, got {scale!r}")
-    if not math.isfinite(scale) or scale < 0:
-        raise UserError(f"scale must be finite and at least 0, got {scale!r}")
-    return float(scale)
-
-
-def check_space(space: object, bounded: object) -> None:
-    """Refuses unknown spaces, and `bounded=True` anywhere but in pixel space."""
-    if space not in SPACES:
-        raise unknown("space", space, SPACES)
-    if not isinstance(bounded, bool):
-        raise UserError(f"bounded must be True or False, got {bounded!r}")
-    if bounded and space != "pixel":
-        raise UserError(
-            f"bounded=True needs space='pixel', got space={space!r}: only pixel values have the"
-            " bounds 0 and 1; normalised values do not"
-        )
 
 
 def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -73,32 +47,6 @@ def check_images(images: ArrayLike) -> jax.Array:
     if images.ndim < 3:
         raise UserError(f"images must be [..., height, width, channels], got shape {images.shape}")
     return images
-
-
-def check_params(
-    name: str,
-    params: Params,
-    expected: Mapping[str, tuple[int, ...]],
-    image_shape: tuple[int, ...],
-) -> None:
-    """Refuses parameters whose names or shapes are not those `image_shape` asks for.
-
-    Args:
-      name: the prompt as its user wrote it, for the message.
-      params: the parameters handed to `apply`.
-      expected: the shape each named parameter must have.
-      image_shape: the images' shape, for the message.
-    """
-    if not isinstance(params, Mapping):
-        raise UserError(
-            f"{name}: params must be a dict of {', '.join(expected)}, got {type(params).__name__}"
-        )
-    found = {key: jnp.shape(value) for key, value in params.items()}
-    if found != dict(expected):
-        raise UserError(
-            f"{name}: images of shape {tuple(image_shape)} need parameters of shapes"
-            f" {dict(expected)}, got {found}; draw them with init(rng, {tuple(image_shape[-3:])})"
-        )
 
 
 def resolve(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
-from vp_jax.errors import UserError, unknown
-from vp_jax.prompts.checks import check_scale
+from vp_jax.prompts.arguments import AtLeast, Initial, OneOf
 
 _SAMPLERS = {
     "normal": jax.random.normal,
@@ -16,10 +16,12 @@ _SAMPLERS = {
     "zeros": lambda key, shape, dtype: jnp.zeros(shape, dtype),
 }
 
+Init = Annotated[str, OneOf(_SAMPLERS), Initial]
+Scale = Annotated[float, AtLeast(0), Initial]
 Initializer = Callable[[jax.Array, Mapping[str, tuple[int, ...]]], dict[str, jax.Array]]
 
 
-def initializer(init: str, scale: float) -> Initializer:
+def initializer(init: Init, scale: Scale) -> Initializer:
     """Returns a function that draws one float32 array for every named shape.
 
     Args:
@@ -28,18 +30,10 @@ def initializer(init: str, scale: float) -> Initializer:
 
     Returns:
       `draw(rng, shapes) -> params`. Every array is drawn from a subkey of its own.
-
-    Raises:
-      UserError: for an unknown `init` or an impossible `scale`.
     """
-    if not isinstance(init, str) or init not in _SAMPLERS:
-        raise unknown("init", init, _SAMPLERS)
     sampler = _SAMPLERS[init]
-    scale = check_scale(scale)
 
     def draw(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, jax.Array]:
-        if rng is None:
-            raise UserError("init needs a key: pass rng=jax.random.key(0), or another seed")
         keys = jax.random.split(rng, len(shapes))
         return {
             name: scale * sampler(key, shape, jnp.float32)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from vp_jax.errors import UserError
 from vp_jax.prompts.base import Params, Prompt
+from vp_jax.prompts.chain import chain
 from vp_jax.prompts.checks import check_image_shape
+from vp_jax.prompts.stage import Stage
 
 _GREY = 128
 _PERCENTILE = 99
@@ -21,12 +24,14 @@ def to_image(
     image_shape: Sequence[int],
     *,
     rng: jax.Array | None = None,
+    **extra: Any,
 ) -> np.ndarray:
-    """Draws what a prompt adds to an image: grey where it adds nothing.
+    """Draws what the parameters of a prompt add to an image: grey where they add nothing.
 
-    The prompt is applied to an image of 0.5 and the difference d is shown as 128 + 127 * d / m,
-    clipped to 1 .. 255, where m is the 99th percentile of |d| over the values that are not zero.
-    A bounded prompt is clipped at 0 and 1, so what is shown of it lies within 0.5 of the grey.
+    The prompt is applied to an image of 0.5, and so are its stages without parameters alone; the
+    difference d is shown as 128 + 127 * d / m, clipped to 1 .. 255, where m is the 99th percentile
+    of |d| over the values that are not zero. The mean and standard deviation of `normalize` are
+    taken as 0 and 1, so that d has the units of the stages with parameters.
 
     Args:
       prompt: the prompt.
@@ -34,6 +39,7 @@ def to_image(
       image_shape: (H, W, C) of the images the parameters are for. One channel is repeated to RGB,
         three are taken as RGB, and of any other number the mean is shown.
       rng: the key of prompts that draw something at every call; `jax.random.key(0)` when None.
+      **extra: what else the prompt asks for.
 
     Returns:
       uint8, [H, W, 3].
@@ -52,7 +58,11 @@ def to_image(
     image_shape = check_image_shape(image_shape)
     grey = np.full(image_shape, 0.5, np.float32)
     rng = jax.random.key(0) if rng is None else rng
-    delta = np.asarray(prompt.apply(params, grey, rng=rng), np.float64) - grey
+    extra = {"normalization": ((0.0,) * image_shape[-1], (1.0,) * image_shape[-1]), **extra}
+    fixed = [s for s in prompt.stages if isinstance(s, Stage) and s.formula.init is None]
+    without = chain(*fixed).apply([{}] * len(fixed), grey, rng=rng, **extra)
+    given = prompt.keywords.of({"rng": rng, **extra})
+    delta = np.asarray(prompt.apply(params, grey, **given), np.float64) - np.asarray(without)
 
     arrays = [*jax.tree.leaves(params), delta]
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
