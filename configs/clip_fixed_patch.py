@@ -2,7 +2,7 @@
 
     python -m vp_jax.train --config=configs/clip_fixed_patch.py --workdir=runs/clip_fixed_patch
     python -m vp_jax.train --config=configs/clip_fixed_patch.py --workdir=runs/clip_one_pixel \
-        --config.prompt.size=1
+        --config.prompt="normalize | fixed_patch(1)"
 
 Everything but the prompt is as in `configs/clip_pad.py`, with the same weights and data. A patch of
 30 has 2,700 parameters, a single pixel 3.
@@ -17,5 +17,5 @@ from vp_jax import config as base
 def get_config():
     """The paper's protocol with another prompt."""
     config = base.default()
-    config.prompt.name = "fixed_patch"
+    config.prompt = "normalize | fixed_patch(30)"
     return config

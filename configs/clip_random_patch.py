@@ -16,5 +16,5 @@ from vp_jax import config as base
 def get_config():
     """The paper's protocol with another prompt."""
     config = base.default()
-    config.prompt.name = "random_patch"
+    config.prompt = "normalize | random_patch(30)"
     return config

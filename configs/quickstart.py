@@ -22,7 +22,7 @@ def get_config():
     config.backbone.name = "clip_tiny"
     config.head.templates = ("{}",)
     config.task.name = "digits"
-    config.prompt.size = 4
+    config.prompt = "normalize | pad(4)"
     config.batch_size = 16
     config.epochs = 60
     config.optimizer.learning_rate = 10.0

@@ -29,7 +29,7 @@ def get_config():
     config = base.default()
     config.backbone.name = "vit_b16"
     config.head.name = "iterative"
-    config.prompt.init = "zeros"
+    config.prompt = "normalize | pad(30, init='zeros')"
     config.batch_size = 128
     config.epochs = 100
     config.optimizer.name = "adam"

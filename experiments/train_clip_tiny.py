@@ -37,9 +37,9 @@ from vp_jax.backbones.clip.export import write_openai
 from vp_jax.backbones.clip.sizes import MEAN, SIZES, STD
 from vp_jax.backbones.clip.tokenizer import Tokenizer
 from vp_jax.backbones.loading.clip import PACKAGED
-from vp_jax.data.images.preprocess import normalize
 from vp_jax.heads import class_texts
 from vp_jax.heads.text import DEFAULT_TEMPLATE, unit
+from vp_jax.prompts import normalize
 
 _DATA = flags.DEFINE_string("data", None, "folder with the two archives", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/clip_tiny", "checkpoints and results go here")
@@ -119,7 +119,7 @@ def augment(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def encode_image(params, images: jax.Array) -> jax.Array:
-    images = normalize(images.astype(jnp.float32) / 255, MEAN, STD)
+    images = normalize(MEAN, STD).apply({}, images.astype(jnp.float32) / 255)
     return unit(SIZE.image_tower().apply({"params": params["visual"]}, images))
 
 

@@ -173,7 +173,8 @@ CLIP_ON_DIGITS = (
             (
                 *("--config=configs/clip_pad.py", "--config.tune=prompt,head"),
                 # 40, which is right for a prompt, makes a head diverge once the warm-up is over.
-                *("--config.optimizer.learning_rates.head=0.01", "--config.prompt.size=4"),
+                "--config.optimizer.learning_rates.head=0.01",
+                "--config.prompt=normalize | pad(4)",
             ),
             ("prompt.png", "gain"),
         ),
@@ -261,20 +262,38 @@ def broken_weights(folder, kind):
 MISTAKES = {
     "unknown task": (["--config.task.name=digitz"], ["unknown task 'digitz'", "'digits'"]),
     "unknown backbone": (["--config.backbone.name=clip_tinny"], ["'clip_tinny'", "'clip_tiny'"]),
-    "unknown prompt": (["--config.prompt.name=padd"], ["unknown prompt 'padd'", "'pad'"]),
-    "unknown setting": (["--config.promt.size=3"], ["setting 'promt.size'", "'prompt.size'"]),
+    "unknown stage": (
+        ["--config.prompt=normalize | padd(4)"],
+        [
+            "--config.prompt: unknown stage 'padd'",
+            "'pad'",
+            "\n    normalize | padd(4)\n",
+            " ^^^^\n",
+        ],
+    ),
+    "a setting of earlier versions": (
+        ["--config.prompt.size=10", "--noconfig.prompt.bounded", "--config.prompt.init=zeros"],
+        [
+            "prompt.size and prompt.bounded and prompt.init are no settings: a prompt is one text",
+            """--config.prompt="normalize | pad(10, init='zeros')\"""",
+        ],
+    ),
+    "unknown setting": (["--config.promt=3"], ["setting 'promt'", "'prompt'"]),
     "unknown part": (["--config.tune=prompt,hed"], ["part", "'hed'"]),
     "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
     "stray argument": (["train"], ["'train'", "--config.NAME=VALUE"]),
-    "wrong type": (["--config.prompt.size=big"], ["--config.prompt.size=big"]),
+    "wrong type": (["--config.batch_size=big"], ["--config.batch_size=big"]),
     "a number as text": (["--config.task.class_names=5"], ["task.class_names is (5,)", "texts"]),
     "a number as part": (["--config.tune=3"], ["part", "'3'"]),
-    "too large": (["--config.prompt.size=17"], ["size=17", "height 32", "largest", "16"]),
+    "too large": (
+        ["--config.prompt=normalize | pad(17)"],
+        ["pad(17)", "height 32", "largest", "16"],
+    ),
     "class count": (["--config.task.class_names=('a','b')"], ["10 classes", "2 class names"]),
     "class names file": (["--config.task.class_names=/no/names.txt"], ["/no/names.txt"]),
     "no weights": (["--config.backbone.weights=/no/weights"], ["/no/weights", "Weights are a"]),
     "no weights of the hub": (
-        ["--config.backbone.name=clip_vit_b32", "--config.prompt.size=30"],
+        ["--config.backbone.name=clip_vit_b32", "--config.prompt=normalize | pad(30)"],
         ["open_clip_model.safetensors", "hf download", "--config.backbone.weights="],
     ),
     "no data": (
@@ -365,4 +384,4 @@ def test_help_helps(module, python):
     done = python("-m", module, "--help", check=True)
     assert f"python -m {module} --" in done.stdout and "--workdir" in done.stdout
     if module == "vp_jax.train":
-        assert "prompt.size" in done.stdout and "optimizer.learning_rate" in done.stdout
+        assert "normalize | pad(30)" in done.stdout and "optimizer.learning_rate" in done.stdout

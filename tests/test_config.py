@@ -13,8 +13,7 @@ CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
 def test_the_defaults_are_the_papers():
     c = config.default()
-    assert (c.backbone.name, c.prompt.name, c.prompt.size) == ("clip_vit_b32", "pad", 30)
-    assert (c.prompt.init, c.prompt.scale, c.prompt.space) == ("normal", 1.0, "normalized")
+    assert (c.backbone.name, c.prompt) == ("clip_vit_b32", "normalize | pad(30)")
     assert (c.task.name, c.batch_size, c.epochs) == ("cifar100", 256, 1000)
     assert (c.optimizer.name, c.optimizer.learning_rate, c.optimizer.momentum) == ("sgd", 40, 0.9)
     assert (c.optimizer.weight_decay, c.schedule.warmup_steps) == (0, 1000)
@@ -50,11 +49,13 @@ def test_help_lists_every_setting_with_its_default():
         ({"task.class_names": (5,)}, r"config.task.class_names is \(5,\); it holds texts"),
         ({"tune": ("promt",)}, r"unknown part.*'promt'.*prompt"),
         ({"backbone.name": "clip_vit_b23"}, r"did you mean 'clip_vit_b32'"),
-        ({"prompt.name": "padd"}, r"did you mean 'pad'"),
-        ({"prompt.size": 0}, r"at least 1, got 0"),
-        ({"prompt.space": "normalised"}, r"did you mean 'normalized'"),
-        ({"prompt.bounded": True}, r"bounded=True needs space='pixel'"),
-        ({"prompt.top": 3}, r"unknown setting of prompt 'pad'.*'top'"),
+        ({"prompt": "padd(3)"}, r"config.prompt: unknown stage 'padd'; did you mean 'pad'"),
+        ({"prompt": "normalize | pad(0)"}, r"at least 1, got 0"),
+        ({"prompt": "normalise | pad(3)"}, r"did you mean 'normalize'"),
+        ({"prompt": "normalize | pad(3) | clip"}, r"clip needs pixel values in \[0, 1\]"),
+        ({"prompt": "pad(3, top=3)"}, r"unknown argument of pad: 'top'"),
+        ({"prompt": ""}, r"config.tune has 'prompt', but the prompt 'normalize' has no parameters"),
+        ({"prompt": "shrink(9)|clip"}, r"the prompt 'shrink\(9\) \| clip \| normalize' has no par"),
         ({"head.name": "txt"}, r"did you mean 'text'"),
         ({"head.templates": ()}, r"config.head.templates is empty"),
         ({"head.templates": ("a photo",)}, r"exactly one \{\}"),
@@ -131,8 +132,9 @@ def test_a_folder_of_another_run_is_refused_with_both_values(tmp_path):
     with claim(tmp_path, c):
         pass
     before = (tmp_path / workdir.CONFIG).read_bytes()
-    c.prompt.size, c.seed = 10, 3
-    with pytest.raises(UserError, match=r"prompt.size is 30 there and 10 here; seed is 0 there"):
+    c.prompt, c.seed = "normalize | pad(10)", 3
+    differing = r"prompt is '.*pad\(30\)' there and '.*pad\(10\)' here; seed is 0 there"
+    with pytest.raises(UserError, match=differing):
         check_settings(tmp_path, c)
     assert (tmp_path / workdir.CONFIG).read_bytes() == before
 

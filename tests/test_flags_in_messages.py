@@ -54,7 +54,12 @@ def mistaken_run(folder, **changes):
     """A folder with the settings of a run that cannot be evaluated here."""
     settings = config.default()
     settings.update_from_flattened_dict(
-        {"backbone.name": "clip_tiny", "prompt.size": 4, "task.name": "digits", **changes}
+        {
+            "backbone.name": "clip_tiny",
+            "prompt": "normalize | pad(4)",
+            "task.name": "digits",
+            **changes,
+        }
     )
     with claim(folder, settings):
         return folder

@@ -186,8 +186,8 @@ def test_mistakes(parse, arguments, words):
 
 
 def test_values_of_vary():
-    assert parse_vary("seed=0, 1;prompt.scale=-1,1e-3;prompt.init=zeros,'normal'") == {
+    assert parse_vary("seed=0, 1;optimizer.learning_rate=-1,1e-3;prompt=pad(4),'clip'") == {
         "seed": [0, 1],
-        "prompt.scale": [-1, 1e-3],
-        "prompt.init": ["zeros", "normal"],
+        "optimizer.learning_rate": [-1, 1e-3],
+        "prompt": ["pad(4)", "clip"],
     }

@@ -16,15 +16,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = ("-m", "vp_jax.train_many", "--config=configs/quickstart.py")
 SHORT = (
     *("--config.task.shots=8", "--config.epochs=4", "--config.schedule.warmup_steps=5"),
-    *("--config.checkpoint_every_steps=3", "--config.prompt.init=zeros"),
-    "--vary=seed=0,1;prompt.size=2,4",
+    "--config.checkpoint_every_steps=3",
+    """--vary={"seed": [0, 1], "prompt": ["normalize | pad(2)", "normalize|pad(4, scale=0)"]}""",
 )
 
 
 def test_help_lists_flags_and_settings(python):
     done = python(*COMMAND[:2], "--help")
     assert done.returncode == 0
-    for text in ("--vary", "prompt.size", "optimizer.learning_rate", "config.epochs"):
+    for text in ("--vary", "prompt", "optimizer.learning_rate", "config.epochs"):
         assert text.removeprefix("config.") in done.stdout, text
 
 
@@ -33,6 +33,11 @@ def test_help_lists_flags_and_settings(python):
     [
         (COMMAND, "nothing varies: add --vary"),
         ((*COMMAND, "--vary=seed"), "--vary has 'seed'; it must be NAME=VALUE,VALUE"),
+        ((*COMMAND, '--vary={"seed": 3}'), "--vary has seed without a list of values"),
+        (
+            (*COMMAND, "--vary=prompt.size=2,4"),
+            'prompt.size is no setting: a prompt is one text, --config.prompt="normalize | pad(2)"',
+        ),
         ((*COMMAND, "--vary=epochs=1,2"), "unknown setting in which members may differ"),
         ((*COMMAND, "--vary=seed=0", "--config.tune=()"), "config.tune must be ('prompt',)"),
     ],

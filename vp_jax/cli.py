@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from vp_jax import config_files
+from vp_jax.config import literal
 from vp_jax.config_files import load as load_config
 from vp_jax.errors import UserError, unknown
+from vp_jax.former_settings import DEFAULTS, refusal
 from vp_jax.host import files, streams, user_cache
 from vp_jax.host.compilation_cache import keep_compiled_programs
 from vp_jax.host.interrupts import INTERRUPTS, Interrupted
@@ -251,6 +253,13 @@ def settings_help() -> str:
 def check_overrides(config: ConfigDict, argv: Sequence[str]) -> None:
     """Refuses `--config.NAME` where the config has no such setting, with the nearest names."""
     valid = setting_names(config)
+    former = {}
+    for argument in argv[1:]:
+        match = re.fullmatch(r"--?(no)?config\.prompt\.(\w+)(?:=(.*))?", argument, re.DOTALL)
+        if match and match[2] in DEFAULTS:
+            former[match[2]] = not match[1] if match[3] is None else literal(match[3])
+    if former:
+        raise UserError(refusal(former))
     for argument in argv[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match.group(1) not in valid and not match.group(1).startswith(f"{OPEN}."):

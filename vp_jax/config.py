@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference, placeholder
 
 from vp_jax.errors import UserError
+from vp_jax.former_settings import prompt_text
 
 
 def default() -> ConfigDict:
@@ -31,15 +32,7 @@ def default() -> ConfigDict:
     config.backbone.sharding = "replicated"  # or fsdp: devices share a frozen one
     config.backbone.shards = 0  # of fsdp: devices that share one; 0: all of a process
 
-    config.prompt = ConfigDict()
-    config.prompt.name = "pad"  # pad, fixed_patch, random_patch
-    config.prompt.size = 30  # pixels
-    config.prompt.top = 0  # of fixed_patch: first row
-    config.prompt.left = 0  # of fixed_patch: first column
-    config.prompt.init = "normal"  # normal, zeros, uniform
-    config.prompt.scale = 1.0  # of the initial values
-    config.prompt.space = "normalized"  # after mean and std (the paper), or "pixel" before
-    config.prompt.bounded = False  # in pixel space: keep prompted images in [0, 1]
+    config.prompt = "normalize | pad(30)"  # stages with | between them: docs/prompts.md
 
     config.head = ConfigDict()
     config.head.name = "text"  # of a CLIP: text, linear; else linear or an output mapping
@@ -142,6 +135,8 @@ def from_json(settings: Any, where: object) -> ConfigDict:
     if not isinstance(settings, dict):
         raise UserError(f"{where} holds no settings: it is a JSON {type(settings).__name__}")
     config = default()
+    if isinstance(settings.get("prompt"), dict):  # of a version before the text
+        settings = {**settings, "prompt": prompt_text(settings["prompt"])}
     _update(config, settings, where, "")
     return config
 

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import report, runs
 from vp_jax.assembly import setup as setup_lib
-from vp_jax.assembly.members import Member, grid, label, member_configs, parse_vary
+from vp_jax.assembly.members import Member, canonical, grid, label, member_configs, parse_vary
 from vp_jax.assembly.settings import check_settings, claim
 from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
@@ -66,8 +66,9 @@ def train_many(
       UserError: bad settings, members or input, or a folder that belongs to another run.
     """
     workdir = files.expanded(workdir)
-    config = runs.with_backbone(config, backbone)
+    config = runs.settled(config, backbone)
     configs = member_configs(config, members, backbone)
+    members = canonical(members)
     sweep = _with_members(config, members)
     check_settings(workdir, sweep)
     path = workdir / workdir_lib.RESULT

@@ -14,10 +14,10 @@ from vp_jax import data, distributed, prompts, report
 from vp_jax.assembly import setup as setup_lib
 from vp_jax.assembly.head import is_probe
 from vp_jax.assembly.parts import mesh_of
+from vp_jax.assembly.prompt import with_canonical_prompt
 from vp_jax.assembly.settings import check_settings, claim, read_config
 from vp_jax.assembly.text_features import store_text_features
 from vp_jax.backbones import Backbone
-from vp_jax.data.images.preprocess import preprocess
 from vp_jax.data.tasks import scores
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
@@ -27,7 +27,7 @@ from vp_jax.records.finished import best_step, going_on, open_checkpoints
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import read_metrics
 from vp_jax.records.record import check_classes, compare_test, parse, read, task_classes
-from vp_jax.step.forward import Parts, remaining_rule
+from vp_jax.step.forward import Parts, make_seen
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import check_batch_size, put, replicated
 from vp_jax.training.evaluation import Evaluation
@@ -61,7 +61,7 @@ def train(
       UserError: bad settings or input, or a folder that belongs to another run.
     """
     workdir = files.expanded(workdir)
-    config = with_backbone(config, backbone)
+    config = settled(config, backbone)
     setup_lib.check(config, backbone)
     check_batch_size(config.batch_size, mesh_of(config))
     check_settings(workdir, config)
@@ -99,13 +99,13 @@ def train(
     return result
 
 
-def with_backbone(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
-    """The settings with the name of the user's own backbone, so that records say what was used."""
-    if backbone is None:
-        return config
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        config.backbone.name = backbone.name
+def settled(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
+    """The settings as they are recorded: with the name of the user's own backbone, and the prompt
+    in the one text of its meaning."""
+    config = with_canonical_prompt(config)
+    if backbone is not None:
+        with config.unlocked():
+            config.backbone.name = backbone.name
     return config
 
 
@@ -178,7 +178,7 @@ def make_result(
         "task": task.task.name,
         "backbone": experiment.backbone.name,
         "backbone_fingerprint": experiment.backbone.fingerprint,
-        "prompt": experiment.prompt_name if "prompt" in experiment.tune else None,
+        "prompt": str(experiment.prompt) if "prompt" in experiment.tune else None,
         "head": experiment.head.name,
         "tune": list(experiment.tune),
         "seed": experiment.seed,
@@ -243,7 +243,7 @@ def draw(
         return
     params = jax.device_get(outcome.best["prompt"])
     draw_prompt(experiment, params, workdir / "prompt.png")
-    before, after = prompted_examples(experiment, params, np.asarray(shown.images))
+    before, after = prompted_examples(experiment, params, shown)
     named = [
         [task.class_names[i] for i in labels]
         for labels in (shown.labels, predicted, tuned.predictions[chosen])
@@ -254,23 +254,21 @@ def draw(
 def draw_prompt(experiment: Experiment, params: Any, path: pathlib.Path) -> None:
     """Writes the picture of a prompt, as PNG."""
     picture = prompts.to_image(experiment.prompt, params, experiment.image_shape)
-    title = f"{experiment.prompt_name}, {prompts.count(params):,} parameters"
+    title = f"{experiment.prompt}, {prompts.count(params):,} parameters"
     report.prompt_picture(path, picture, title)
 
 
 def prompted_examples(
-    experiment: Experiment, params: Any, images: np.ndarray
+    experiment: Experiment, params: Any, shown: data.Split
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of the task as the backbone gets them without and with the prompt, in [0, 1] RGB."""
-    backbone, prompt = experiment.backbone, experiment.prompt
-    before = preprocess(images, remaining_rule(backbone, experiment.task.resized))
+    backbone, task = experiment.backbone, experiment.task
+    seen = make_seen(backbone, experiment.prompt, resized=task.resized)
+    mean, std = np.array(backbone.mean, np.float32), np.array(backbone.std, np.float32)
     key = jax.random.fold_in(experiment.key, 0)
-    if experiment.space == "pixel":
-        after = prompt.apply(params, before, rng=key)
-    else:
-        mean, std = np.array(backbone.mean, np.float32), np.array(backbone.std, np.float32)
-        after = prompt.apply(params, (before - mean) / std, rng=key) * std + mean
-    return np.asarray(before), np.asarray(after)
+    before = seen({}, np.asarray(shown.unprompted().images))
+    after = seen({"prompt": params}, np.asarray(shown.images), rng=key)
+    return np.asarray(before) * std + mean, np.asarray(after) * std + mean
 
 
 def example_indices(labels: np.ndarray, count: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def settings(
     config.backbone.dtype = dtype
     config.task.name, config.task.data_dir = "npz", str(images)
     config.task.pipeline, config.batch_size, config.epochs = "resident", batch, epochs
-    config.prompt.size = SIZES[model].image_size * 30 // 224
+    config.prompt = f"normalize | pad({SIZES[model].image_size * 30 // 224})"
     return config
 
 

@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
             arguments += [
                 f"--config.backbone.name={values.model}",
                 f"--config.backbone.weights={root / 'model'}",
-                *("--config.prompt.size=30", "--config.batch_size=32"),
+                *("--config.prompt=normalize | pad(30)", "--config.batch_size=32"),
             ]
         rows = []
         for name in ("first start", "second start"):

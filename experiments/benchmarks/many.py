@@ -74,9 +74,9 @@ def settings(model: str, epochs: int) -> ConfigDict:
     config.task.name, config.batch_size, config.epochs = "digits", 16, epochs
     config.schedule.warmup_steps = 73
     if model == "small":
-        config.head.name, config.prompt.size = "first_k", 2
+        config.head.name, config.prompt = "first_k", "normalize | pad(2)"
     else:
-        config.backbone.name, config.prompt.size = model, 4
+        config.backbone.name, config.prompt = model, "normalize | pad(4)"
         config.head.templates = ("{}",)
     return config
 

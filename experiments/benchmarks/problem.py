@@ -131,10 +131,10 @@ def make_training(problem: Problem) -> Training:
         "head": head.init(None, inputs, problem.classes),
     }
     optimizer = optimizers.by_name("sgd", LEARNING_RATE, momentum=MOMENTUM)
-    outputs = make_outputs(backbone, prompts.pad(problem.pad), "normalized", head.takes)
+    outputs = make_outputs(backbone, prompts.parse(f"normalize | pad({problem.pad})"), head.takes)
 
     def state() -> State:
-        tuned = {"prompt": jax.tree.map(jnp.array, problem.prompt)}
+        tuned = {"prompt": ({}, jax.tree.map(jnp.array, problem.prompt))}
         return init_state(tuned, optimizer, jax.random.key(0))
 
     return Training(make_train_step(make_forward(outputs, head), optimizer), frozen, state)

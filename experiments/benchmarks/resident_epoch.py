@@ -40,7 +40,7 @@ MODEL = "clip_tiny"
 def settings(path: pathlib.Path, batch: int) -> Any:
     """One epoch of the quickstart's model over the file."""
     config = config_lib.default()
-    config.backbone.name, config.prompt.size = MODEL, 4
+    config.backbone.name, config.prompt = MODEL, "normalize | pad(4)"
     config.task.name, config.task.data_dir = "npz", str(path)
     config.task.pipeline, config.epochs, config.batch_size = "resident", 1, batch
     return config

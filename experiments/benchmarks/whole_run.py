@@ -100,7 +100,7 @@ def settings(problem: Problem, path: pathlib.Path) -> ConfigDict:
     config = config_lib.default()
     config.backbone.name = problem.backbone.name
     config.task.name, config.task.data_dir = "npz", str(path)
-    config.prompt.size = problem.pad
+    config.prompt = f"normalize | pad({problem.pad})"
     config.head.name = "first_k" if problem.tokens is None else "text"
     config.batch_size, config.epochs = problem.batch, 1
     config.optimizer.learning_rate, config.optimizer.momentum = LEARNING_RATE, MOMENTUM

@@ -20,9 +20,9 @@ from vp_jax.step import optimizers
 
 
 def test_a_grid_has_every_combination_once():
-    found = grid({"seed": [0, 1], "prompt.init": ["zeros", "normal"], "prompt.size": [4]})
+    found = grid({"seed": [0, 1], "prompt": ["pad(2)", "pad(4)"], "optimizer.learning_rate": [1]})
     assert len(found) == len({label(member) for member in found}) == 4
-    assert found[1] == {"seed": 0, "prompt.init": "normal", "prompt.size": 4}
+    assert found[1] == {"seed": 0, "prompt": "pad(4)", "optimizer.learning_rate": 1}
     assert grid({}) == [{}]
 
 
@@ -80,23 +80,45 @@ def test_varied_settings_are_settings_and_all_are_explained():
 
 
 def test_the_values_of_the_command_line():
-    text = " seed=0,1 ; optimizer.learning_rate=5,1e-2;prompt.init=zeros,normal;"
+    text = " seed=0,1 ; optimizer.learning_rate=5,1e-2;prompt=pad(4),normalize | pad(8);"
     assert parse_vary(text) == {
         "seed": [0, 1],
         "optimizer.learning_rate": [5, 0.01],
-        "prompt.init": ["zeros", "normal"],
+        "prompt": ["pad(4)", "normalize | pad(8)"],
     }
     for bad in ("seed", "seed=", "=3", "seed=1,,2", "0,1"):
         with pytest.raises(UserError, match=r"must be NAME=VALUE,VALUE"):
             parse_vary(bad)
-    with pytest.raises(UserError, match="names seed twice"):
-        parse_vary("seed=0;seed=1")
+    for bad in ("prompt=pad(4, init='zeros'),pad(8)", "prompt=pad(4,scale=2)"):
+        with pytest.raises(UserError, match=r'unclear where a value ends; .*{"prompt": \["pad'):
+            parse_vary(bad)
+    for twice in ("seed=0;seed=1", '{"seed": [0], "seed": [1]}'):
+        with pytest.raises(UserError, match="names seed twice"):
+            parse_vary(twice)
+
+
+def test_the_values_of_the_command_line_as_json():
+    text = """ {"prompt": ["normalize | pad(10)", "pad(3, init='zeros')"], "seed": [0, 1, 2.5]}"""
+    assert parse_vary(text) == {
+        "prompt": ["normalize | pad(10)", "pad(3, init='zeros')"],
+        "seed": [0, 1, 2.5],
+    }
+    assert parse_vary("{}") == {}
+    for bad in ('{"seed": [0]', '{"seed": [0]}}', "[1", "{'seed': [0]}"):
+        with pytest.raises(UserError, match=r"--vary is no JSON .* write it as in --vary='\{"):
+            parse_vary(bad)
+    for bad in ("[]", '[["seed", [0]]]', "[{}]"):
+        with pytest.raises(UserError, match="must be a JSON object of lists"):
+            parse_vary(bad)
+    for bad in ('{"seed": 0}', '{"seed": []}', '{"seed": {"a": 1}}', '{"seed": "0"}'):
+        with pytest.raises(UserError, match="has seed without a list of values"):
+            parse_vary(bad)
 
 
 def test_the_summary_has_a_row_a_member_and_one_for_all_together():
     good = {
         "folder": "1",
-        "settings": {"seed": 1, "prompt.size": 4},
+        "settings": {"seed": 1, "prompt": "normalize | pad(4)"},
         "best_step": 1200,
         "steps": 4000,
         "val_metric": 0.75,
@@ -112,7 +134,7 @@ def test_the_summary_has_a_row_a_member_and_one_for_all_together():
         "wall_seconds": 61.2,
     }
     header, _, first, second, third, together, speed, where = sweep_summary(result, "w").split("\n")
-    assert header.split()[:3] == ["run", "seed", "prompt.size"]
+    assert header.split()[:3] == ["run", "seed", "prompt"]
     assert "loss not finite at step 12" in first and first.split()[:3] == ["0", "0", "-"]
     assert second.split()[-6:] == ["75.0", "%", "50.0", "%", "-", "best"]
     assert "best" not in third

@@ -9,7 +9,11 @@ import pytest
 
 COMMAND = (
     *("-m", "vp_jax.train", "--config=configs/clip_pad.py"),
-    *("--config.backbone.name=clip_tiny", "--config.prompt.size=4", "--config.epochs=1"),
+    *(
+        "--config.backbone.name=clip_tiny",
+        "--config.prompt=normalize | pad(4)",
+        "--config.epochs=1",
+    ),
     *("--config.batch_size=32", "--config.schedule.warmup_steps=2"),
 )
 

@@ -181,7 +181,7 @@ def get_config():
     config = base.default()
     config.backbone.name = "clip_tiny"
     config.task.name = "digits"
-    config.prompt.size = 4
+    config.prompt = "normalize | pad(4)"
     config.optimizer.learning_rate = 10.0
     return config
 """
@@ -231,13 +231,16 @@ def _command(argv: list[str]):
 RUN_VALUES = {
     "seed": (0, 1, 2**32 - 1),
     "tune": (("prompt",), ("head",), ("prompt", "head"), (), ("prompt", "head", "backbone")),
-    "prompt.name": ("pad", "fixed_patch", "random_patch"),
-    "prompt.size": (1, 2, 4, 5, 8, 9),
-    "prompt.top": (0, 1, 7),
-    "prompt.init": ("normal", "zeros", "uniform"),
-    "prompt.scale": (1.0, 0.0, 1e-30, 1e30),
-    "prompt.space": ("normalized", "pixel"),
-    "prompt.bounded": (False, True),
+    "prompt": (
+        *("normalize | pad(1)", "pad(4)", "pad(9)", "normalize | random_patch(8)", "normalize"),
+        *("fixed_patch(5, top=1, left=7)", "fixed_patch(2, 7) | clip", "pad(2, init='zeros')"),
+        *(
+            "normalize | pad(3, init='uniform', scale=1e-30)",
+            "full(scale=1e30)",
+            "normalize | clip",
+        ),
+        *("shrink(5) | pad(1)", "shrink(8) | full | clip", "pad(1) | shrink(3)", "pad(2) | pad("),
+    ),
     "head.name": ("first_k", "linear", "random", "frequency", "iterative", "bayesian_plus")
     + ("fully_connected", "semantic", "text", "fixed"),
     "head.smoothing": (1.0, 0.0, 1e30),
@@ -278,7 +281,7 @@ def _run(rng: Rng, folder: pathlib.Path) -> None:
         arrays[f"{split}_target"] = np.arange(count) % 3
     np.savez(folder / "data.npz", class_names=np.array(["cat", "dog", "cow"]), **arrays)
     settings = config.default()
-    changes = {"epochs": 1, "batch_size": 8, "head.name": "first_k", "prompt.size": 2}
+    changes = {"epochs": 1, "batch_size": 8, "head.name": "first_k", "prompt": "normalize | pad(2)"}
     for _ in range(int(rng.integers(1, 6))):
         name = pick(rng, list(RUN_VALUES))
         changes[name] = pick(rng, RUN_VALUES[name])

@@ -55,7 +55,7 @@ def quick(**changes):
         {
             "task.name": "digits",
             "head.name": "first_k",
-            "prompt.size": 2,
+            "prompt": "normalize | pad(2)",
             "batch_size": 64,
             "epochs": 2,
             "optimizer.learning_rate": 1.0,

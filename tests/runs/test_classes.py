@@ -16,7 +16,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def zero_shot(**changes):
     """The embedded CLIP on digits, without a training."""
     settings = config.default()
-    short = {"tune": (), "epochs": 0, "backbone.name": "clip_tiny", "prompt.size": 4}
+    short = {"tune": (), "epochs": 0, "backbone.name": "clip_tiny", "prompt": "normalize | pad(4)"}
     settings.update_from_flattened_dict({**short, "task.name": "digits", **changes})
     return settings
 

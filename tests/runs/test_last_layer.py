@@ -30,7 +30,7 @@ def _settings(weights, head, tune):
     settings.backbone.name, settings.backbone.weights = NAME, str(weights)
     settings.task.name, settings.task.shots = "digits", 2
     settings.head.name, settings.tune = head, tune
-    settings.prompt.size, settings.epochs, settings.batch_size = 2, 1, 8
+    settings.prompt, settings.epochs, settings.batch_size = "normalize | pad(2)", 1, 8
     return settings
 
 

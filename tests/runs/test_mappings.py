@@ -108,7 +108,7 @@ def source_logits(backbone, params, task):
 
     x = (preprocess(task.train.images, ResizeRule(8)) - 0.5) / 0.5
     if params is not None:
-        x = prompts.pad(2).apply(params, x)
+        x = prompts.pad(2).apply(params[1], x)
     return np.asarray(backbone.classify(backbone.params, backbone.apply(backbone.params, x)))
 
 
@@ -171,7 +171,11 @@ def test_the_best_prompt_is_kept_with_the_mapping_it_was_trained_with(name, tmp_
     """A vanishing learning rate: the mapping of the first epoch is that of the initial prompt."""
     from vp_jax.assembly.setup import load_task
 
-    changes = {"prompt.init": "zeros", "optimizer.learning_rate": 1e-9, "epochs": 1}
+    changes = {
+        "prompt": "normalize | pad(2, init='zeros')",
+        "optimizer.learning_rate": 1e-9,
+        "epochs": 1,
+    }
     result = train(tmp_path / "run", name, **changes)
     assert result["test_accuracy"] == result["zero_shot_test_accuracy"]
     (saved,) = (v for k, v in arrays(tmp_path / "run").items() if k.startswith("mapping.head."))

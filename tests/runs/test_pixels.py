@@ -58,7 +58,7 @@ def seen_of(task, rule, batch_size=7):
     """All that the backbone sees of a task, in order of the splits: levels, labels."""
     feed = make_feed(task, batch_size, 0, make_mesh())
     outputs = make_outputs(
-        pixels_of(rule), prompts.pad(1), "pixel", "features", resized=task.resized
+        pixels_of(rule), prompts.parse("pad(1)"), "features", resized=task.resized
     )
     step = jax.jit(
         lambda store, batch: outputs({"backbone": {"visual": {}}}, feed.fetch(store, batch).image)
@@ -142,7 +142,7 @@ def settings(photos, pipeline, **changes):
         "task.pipeline": pipeline,
         "task.cache_dir": str(photos.with_name("cache")),
         "head.name": "iterative",
-        "prompt.size": 1,
+        "prompt": "normalize | pad(1)",
         "batch_size": 8,
         "epochs": 1,
         "schedule.warmup_steps": 1,
@@ -216,7 +216,7 @@ def test_small_images_in_a_stream(tmp_path):
 def test_many_prompts_at_once(photos, tmp_path):
     root, images = photos
     recorder = Recorder(RULE)
-    members = [{"seed": 0}, {"seed": 1, "prompt.size": 2}]
+    members = [{"seed": 0}, {"seed": 1, "prompt": "normalize | pad(2)"}]
     config = settings(root, "resident", **{"head.name": "frequency"})
     many.train_many(config, members, tmp_path / "sweep", recorder.backbone)
     check_seen(recorder, images)
@@ -245,7 +245,7 @@ def test_images_made_for_another_rule_are_refused(photos):
     root, _ = photos
     task = data.load_task("folder", resize=ResizeRule(16), data_dir=root)
     with pytest.raises(UserError, match=r"resized by ResizeRule\(.*16.*takes those of .*20"):
-        make_outputs(pixels_of(RULE), prompts.pad(1), "pixel", "features", resized=task.resized)
+        make_outputs(pixels_of(RULE), prompts.parse("pad(1)"), "features", resized=task.resized)
     other = Split("other", task.test.images, task.test.labels)
     with pytest.raises(UserError, match="'train' were resized by .*'other' by None"):
         dataclasses.replace(task, extra={"other": other})

@@ -139,9 +139,10 @@ def test_zero_shot(tmp_path, finished):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"prompt.name": "random_patch", "prompt.size": 8},
-        {"prompt.name": "fixed_patch", "prompt.size": 8, "prompt.top": 3, "prompt.left": 5},
-        {"prompt.space": "pixel", "prompt.bounded": True, "prompt.init": "zeros"},
+        {"prompt": "normalize | random_patch(8)"},
+        {"prompt": "normalize | fixed_patch(8, top=3, left=5)"},
+        {"prompt": "pad(4, init='zeros') | clip"},
+        {"prompt": "shrink(24) | pad(4, init='zeros') | normalize | full(scale=0.01)"},
         {"optimizer.name": "adam", "optimizer.learning_rate": 0.1, "schedule.name": "constant"},
         {"head.templates": ("This is a photo of a {}", "the {}"), "batch_size": 100},
     ],
@@ -155,8 +156,9 @@ def test_other_settings_train_too(tmp_path, changes):
 
 def test_a_prompt_over_the_whole_image_comes_back_whole(tmp_path):
     """Two of its four sides hold no number; they must come back all the same."""
-    result = runs.train(quick(**{"epochs": 1, "prompt.size": 16}), tmp_path / "run")
+    result = runs.train(quick(**{"epochs": 1, "prompt": "normalize | pad(16)"}), tmp_path / "run")
     params, _ = load_part(tmp_path / "run", "prompt")
+    params = {name.removeprefix("1."): x for name, x in params.items()}
     assert {name: x.shape for name, x in params.items()} == {
         **{"top": (16, 32, 3), "bottom": (16, 32, 3), "left": (0, 16, 3), "right": (0, 16, 3)}
     }

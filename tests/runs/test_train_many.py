@@ -18,10 +18,18 @@ from vp_jax.records.metrics import read_metrics
 from vp_jax.training.stacked_loop import StackedLoop
 
 MEMBERS = [
-    {"seed": 3, "optimizer.learning_rate": 0.5, "prompt.size": 2},
-    {"seed": 1, "optimizer.learning_rate": 1.0, "prompt.size": 1},
-    {"seed": 0, "optimizer.learning_rates.prompt": 2.0, "prompt.size": 4, "prompt.init": "zeros"},
-    {"seed": 0, "optimizer.learning_rate": 0.5, "prompt.init": "uniform", "prompt.scale": 0.5},
+    {"seed": 3, "optimizer.learning_rate": 0.5, "prompt": "normalize | pad(2)"},
+    {"seed": 1, "optimizer.learning_rate": 1.0, "prompt": "normalize | pad(1)"},
+    {
+        "seed": 0,
+        "optimizer.learning_rates.prompt": 2.0,
+        "prompt": "normalize | pad(4, init='zeros')",
+    },
+    {
+        "seed": 0,
+        "optimizer.learning_rate": 0.5,
+        "prompt": "normalize|pad(size=2, scale=.5, init='uniform')",
+    },
 ]
 OFTEN = {"checkpoint_every_steps": 8, "log_every_steps": 5}
 
@@ -180,26 +188,36 @@ VARIANTS = {
         [{"seed": 0}, {"seed": 1}],
     ),
     "patches at different places, Adam": (
-        {"prompt.name": "fixed_patch", "optimizer.name": "adam", "optimizer.learning_rate": 0.1},
-        [{"prompt.top": 1}, {"prompt.left": 3, "prompt.size": 4}],
+        {"optimizer.name": "adam", "optimizer.learning_rate": 0.1},
+        [
+            {"prompt": "normalize | fixed_patch(2, top=1)"},
+            {"prompt": "normalize | fixed_patch(4, left=3)"},
+        ],
     ),
-    "random patches": ({"prompt.name": "random_patch"}, [{"seed": 0}, {"seed": 1}]),
-    "bounded, in pixel space": (
-        {"prompt.space": "pixel", "prompt.bounded": True, "optimizer.weight_decay": 0.01},
-        [{"prompt.size": 1}, {"prompt.size": 2}],
+    "random patches": ({"prompt": "normalize | random_patch(2)"}, [{"seed": 0}, {"seed": 1}]),
+    "clipped, in pixel space, of several designs": (
+        {"optimizer.weight_decay": 0.01},
+        [{"prompt": "pad(1) | clip"}, {"prompt": "pad(2) | clip"}, {"prompt": "full | clip"}],
+    ),
+    "around smaller images": (
+        {},
+        [
+            {"prompt": "shrink(6) | pad(1, init='zeros') | normalize"},
+            {"prompt": "shrink(6) | pad(2) | normalize"},
+        ],
     ),
     "a mapping drawn by the seed": ({"head.name": "random"}, [{"seed": 0}, {"seed": 1}]),
     "a mapping counted once": ({"head.name": "frequency"}, [{"seed": 0}, {"seed": 1}]),
     "augmented and mixed, few shots": (
         {"augment.flip": True, "augment.mixup": 0.4, "task.shots": 16},
-        [{"seed": 0}, {"seed": 1, "prompt.size": 3}],
+        [{"seed": 0}, {"seed": 1, "prompt": "normalize | pad(3)"}],
     ),
     "selected on the test split": (
         {"select_on": "test", "schedule.name": "constant"},
         [{"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 0.3}],
     ),
     "stopping early": (
-        {"epochs": 6, "patience": 2, "prompt.init": "zeros"},
+        {"epochs": 6, "patience": 2, "prompt": "normalize | pad(2, init='zeros')"},
         [{"optimizer.learning_rate": 1e-9}, {"optimizer.learning_rate": 0.03}],
     ),
 }
@@ -252,7 +270,7 @@ def test_the_step_is_compiled_once(tmp_path, monkeypatch):
         lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
     )
     try:
-        members = many.grid({"seed": [0, 1], "prompt.size": [1, 2]})
+        members = many.grid({"seed": [0, 1], "prompt": ["pad(1)", "pad(2)"]})
         many.train_many(quick(epochs=4), members, tmp_path / "sweep", own_backbone.make())
     finally:
         jax.monitoring.clear_event_listeners()
@@ -264,12 +282,15 @@ def test_the_step_is_compiled_once(tmp_path, monkeypatch):
 BAD_MEMBERS = [
     ([], "there is no member"),
     ([{"batch_size": 3}], r"member 0 \(batch_size=3\): unknown setting in which members may diff"),
-    ([{"prompt.sise": 3}], "did you mean 'prompt.size'"),
+    ([{"promt": "pad(3)"}], "did you mean 'prompt'"),
     ([{"seed": 0}, {"seed": "x"}], r"member 1 \(seed=x\): a value is of the wrong type"),
     ([{"seed": (0, 1)}], r"seed is \(0, 1\); it must be a number or a text"),
     ([{"optimizer.learning_rate": -1}], r"member 0 .*: config.optimizer.learning_rate is -1"),
-    ([{"prompt.init": "nothing"}], "unknown init 'nothing'"),
-    ([{"prompt.size": 5}], "does not fit images of height 8"),
+    ([{"prompt": "pad(2, init='nothing')"}], "config.prompt: unknown init of pad: 'nothing'"),
+    ([{"prompt.size": 3}], "prompt.size is no setting: a prompt is one text, config.prompt="),
+    ([{"prompt": 3}], r"member 0 \(prompt=3\): a value is of the wrong type"),
+    ([{"prompt": "pad(2)"}, {"prompt": "pad(size=2) | normalize"}], "0 and 1 are the same run"),
+    ([{"prompt": "normalize | pad(5)"}], "does not fit images of height 8"),
     ([{"seed": 0}, {"seed": 1}, {}], "the members 0 and 2 are the same run: seed=0"),
 ]
 
@@ -281,7 +302,7 @@ def test_bad_members(members, message, tmp_path):
     assert not (tmp_path / "sweep").exists()
 
 
-SIZES = [{"prompt.size": 1}, {"prompt.size": 2}]
+SIZES = [{"prompt": "normalize | pad(1)"}, {"prompt": "normalize | pad(2)"}]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +310,12 @@ SIZES = [{"prompt.size": 1}, {"prompt.size": 2}]
     [
         ({"tune": ("prompt", "head"), "head.name": "linear"}, [{}], "tune must be .'prompt',."),
         ({"head.name": "iterative"}, [{}], "mapping of the head 'iterative' is fitted anew"),
-        ({"prompt.name": "random_patch"}, SIZES, "'random_patch' must have one size"),
+        (
+            {},
+            [{"prompt": "random_patch(1)"}, {"prompt": "random_patch(2)"}],
+            "cannot be trained in one program: only stages that add each .* random_patch.1. is none",
+        ),
+        ({}, [{"prompt": "shrink(4) | full"}, {"prompt": "shrink(5) | full"}], "in one program"),
         ({"optimizer.name": "lamb"}, SIZES, "'lamb' looks at whole arrays"),
         ({"task.pipeline": "stream"}, [{}], "those of digits are stream"),
     ],
@@ -315,7 +341,7 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
         f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
         "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.step import fsdp\n"
         "fsdp.LEAST = 1\n"
-        "members = [{'seed': 0, 'prompt.size': 1}, {'seed': 1, 'prompt.size': 2}]\n"
+        "members = [{'seed': i, 'prompt': f'normalize | pad({i + 1})'} for i in range(2)]\n"
         "config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sys.argv[2]})\n"
         "many.train_many(config, members, sys.argv[1], own_backbone.make())"
     )

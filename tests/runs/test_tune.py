@@ -21,7 +21,7 @@ def clip(tune, **changes):
         "backbone.name": "clip_tiny",
         "head.name": "text",
         "head.templates": ("{}",),
-        "prompt.size": 4,
+        "prompt": "normalize | pad(4)",
         "epochs": 1,
         "optimizer.learning_rate": 1e-3,
         **changes,
@@ -203,7 +203,11 @@ def test_a_probe_that_was_killed_does_not_compute_its_features_again(tmp_path, m
 def test_a_prompt_on_top_of_a_finished_probe(tmp_path):
     probe = runs.train(COMBINATIONS["probe"], tmp_path / "probe")
     start = {"head.name": "linear", "head.from_run": str(tmp_path / "probe")}
-    still = clip(("prompt",), **start, **{"prompt.init": "zeros", "optimizer.learning_rate": 1e-9})
+    still = clip(
+        ("prompt",),
+        **start,
+        **{"prompt": "normalize | pad(4, init='zeros')", "optimizer.learning_rate": 1e-9},
+    )
     result = runs.train(still, tmp_path / "still")
     assert result["zero_shot_test_accuracy"] == probe["test_accuracy"] == result["test_accuracy"]
     both = clip(("backbone", "head"), **start, **{"optimizer.learning_rate": 1e-9})

@@ -96,7 +96,7 @@ mine = backbones.from_fn(apply, params, image_size=8, mean=(0.5,) * 3, std=(0.5,
 settings = config.default()
 settings.tune, settings.head.name, settings.task.name = ("prompt",), "random", "digits"
 settings.task.shots, settings.batch_size, settings.epochs = 8, 16, 2
-settings.prompt.size, settings.optimizer.learning_rate = 2, 1.0
+settings.prompt, settings.optimizer.learning_rate = "normalize | pad(2)", 1.0
 settings.backbone.sharding = "fsdp"
 runs.train(settings, sys.argv[1], backbone=mine)
 model = 4 * WIDTH * (LAYERS * WIDTH + 8 * 8 * 3)

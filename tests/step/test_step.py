@@ -91,8 +91,8 @@ def test_evaluation_counts_every_example_once():
     assert float(sums.correct) == right[:13].sum()
 
 
-@pytest.mark.parametrize("space", ["pixel", "normalized"])
-def test_images_are_augmented_then_mixed_then_prompted(space):
+@pytest.mark.parametrize("text", ["pad(1) | normalize", "normalize | pad(1)"])
+def test_images_are_augmented_then_mixed_then_prompted(text):
     """Each act is seen in what the backbone gets: doubled, then mixed, then moved by the prompt."""
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.5, 1.0)
     backbone = backbones.from_fn(
@@ -100,16 +100,17 @@ def test_images_are_augmented_then_mixed_then_prompted(space):
     )
     images = np.random.default_rng(0).integers(0, 128, (4, 4, 4, 3), np.uint8)
     mix = Mix(np.int32([1, 2, 3, 0]), np.float32(0.3), np.int32([0, 0, 4, 4]), np.float32(0.3))
-    prompt = prompts.pad(1)
+    prompt = prompts.parse(text)
     parts = {"backbone": backbone.params, "prompt": prompt.init(jax.random.key(0), (4, 4, 3))}
-    outputs = make_outputs(backbone, prompt, space, "features", lambda rng, x: 2 * x)
+    outputs = make_outputs(backbone, prompt, "features", lambda rng, x: 2 * x)
     result = outputs(parts, images, rng=jax.random.key(1), mix=mix)
 
     x = 2 * images / 255
     x = 0.3 * x + 0.7 * np.roll(x, -1, axis=0)
     normalize = lambda x: (x - np.array(mean)) / np.array(std)  # noqa: E731
-    act = lambda x: prompt.apply(parts["prompt"], jnp.float32(x))  # noqa: E731
-    expected = normalize(act(x)) if space == "pixel" else act(normalize(x))
+    pad = next(params for params in parts["prompt"] if params)
+    act = lambda x: prompts.pad(1).apply(pad, jnp.float32(x))  # noqa: E731
+    expected = normalize(act(x)) if text.endswith("normalize") else act(normalize(x))
     np.testing.assert_allclose(result, expected.reshape(4, -1), atol=1e-5)
 
 

@@ -51,8 +51,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_only_the_gradients_of_activations_are_computed(name):
     backbone, head, expected = MODELS[name]()
-    prompt, optimizer = prompts.pad(2), optax.sgd(1.0, 0.9)
-    forward = make_forward(make_outputs(backbone, prompt, "normalized", head.takes), head)
+    prompt, optimizer = prompts.parse("normalize | pad(2)"), optax.sgd(1.0, 0.9)
+    forward = make_forward(make_outputs(backbone, prompt, head.takes), head)
     step = make_train_step(forward, optimizer)
     shape = (backbone.image_size, backbone.image_size, 3)
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
 
 from ml_collections import ConfigDict
 
-from vp_jax import backbones, data, heads, prompts
+from vp_jax import backbones, data, heads
 from vp_jax.assembly.head import FITTED, OF_FEATURES, is_probe
 from vp_jax.assembly.parts import TUNABLE, make_optimizer, make_schedules
+from vp_jax.assembly.prompt import check_prompt
 from vp_jax.backbones import Backbone
 from vp_jax.config import default
 from vp_jax.data import augment
 from vp_jax.errors import UserError, unknown
-from vp_jax.prompts.checks import SPACES
 
 SELECT_ON = ("val", "test")
 SOLVERS = ("auto", "sklearn", "optax", "sgd")
@@ -48,7 +47,6 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
         ("head", config.head.name, heads.names()),
         ("value of config.head.solver", config.head.solver, SOLVERS),
         ("value of config.head.init", config.head.init, INITS),
-        ("value of config.prompt.space", config.prompt.space, SPACES),
         ("value of config.select_on", config.select_on, SELECT_ON),
         ("value of config.backbone.source", config.backbone.source, backbones.SOURCES),
         ("value of config.backbone.dtype", config.backbone.dtype, DTYPES),
@@ -69,22 +67,11 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
     _check_numbers(config)
     _check_head(config)
     make_optimizer(config, make_schedules(config, total_steps=1))
-    make_prompt(config)
+    check_prompt(config)
     make_augment(config)
     make_mixing(config, image_size=1)
     for template in config.head.templates:
         heads.class_texts((), template)
-
-
-def make_prompt(config: ConfigDict, **changes: Any) -> prompts.Prompt:
-    """The prompt of `config.prompt`, with changes of it; `top` and `left` of 0 are left to the
-    patch that has them."""
-    settings = {**config.prompt.to_dict(), **changes}
-    name = settings.pop("name")
-    for key in ("top", "left"):
-        if name != "fixed_patch" and settings[key] == 0:
-            del settings[key]
-    return prompts.by_name(name, **settings)
 
 
 def make_augment(config: ConfigDict) -> augment.Augment | None:

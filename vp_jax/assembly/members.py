@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import numbers
@@ -12,38 +11,29 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vp_jax import heads
-from vp_jax.assembly.checks import check, make_prompt
+from vp_jax.assembly.checks import check
 from vp_jax.assembly.head import FITTED
+from vp_jax.assembly.prompt import make_prompt, with_canonical_prompt
 from vp_jax.backbones import Backbone
 from vp_jax.config import literal
-from vp_jax.errors import UserError, unknown
-from vp_jax.prompts.canvas import canvas, canvas_apply
+from vp_jax.errors import UserError, brief, unknown
+from vp_jax.former_settings import DEFAULTS, refusal
+from vp_jax.prompts import parse
+from vp_jax.prompts.canvas import differing
 from vp_jax.step import optimizers
-from vp_jax.training.experiment import OnCanvas
 
 Member = Mapping[str, Any]
 """Values of settings by their dotted names."""
 
-PLACES = ("prompt.size", "prompt.top", "prompt.left")
-VARIED = (
-    "seed",
-    "optimizer.learning_rate",
-    "optimizer.learning_rates.prompt",
-    "prompt.init",
-    "prompt.scale",
-    *PLACES,
-)
+VARIED = ("seed", "optimizer.learning_rate", "optimizer.learning_rates.prompt", "prompt")
 """What members may differ in."""
-
-ON_CANVAS = ("pad", "fixed_patch")
-"""Prompts whose sizes and places may differ; the other one is at a random place every time."""
 
 
 def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Every combination of the values of some settings; the last setting changes fastest.
 
-    >>> grid({"seed": [0, 1], "prompt.size": [4, 8]})[1]
-    {'seed': 0, 'prompt.size': 8}
+    >>> grid({"seed": [0, 1], "prompt": ["pad(4)", "pad(8)"]})[1]
+    {'seed': 0, 'prompt': 'pad(8)'}
     """
     return [
         dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
@@ -51,15 +41,40 @@ def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def parse_vary(text: str) -> dict[str, list[Any]]:
-    """The values of every setting in `NAME=VALUE,VALUE;NAME=VALUE`.
+    """The values of every setting: a JSON object of lists, or `NAME=VALUE,VALUE;NAME=VALUE`.
 
     Raises:
-      UserError: it is not of this form, or names a setting twice.
+      UserError: it is of neither form, or names a setting twice.
 
-    >>> parse_vary("seed=0,1;prompt.init=zeros")
-    {'seed': [0, 1], 'prompt.init': ['zeros']}
+    >>> parse_vary('{"prompt": ["normalize | pad(10)", "normalize | pad(30)"], "seed": [0, 1]}')
+    {'prompt': ['normalize | pad(10)', 'normalize | pad(30)'], 'seed': [0, 1]}
+    >>> parse_vary("seed=0,1;optimizer.learning_rate=5,10")
+    {'seed': [0, 1], 'optimizer.learning_rate': [5, 10]}
     """
-    values: dict[str, list[Any]] = {}
+    pairs = _from_json(text) if text.lstrip().startswith(("{", "[")) else _from_short_form(text)
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--vary names {name} twice; list all of its values once")
+    return dict(pairs)
+
+
+def _from_json(text: str) -> list[tuple[str, list[Any]]]:
+    example = """as in --vary='{"prompt": ["pad(10)", "pad(30)"], "seed": [0, 1, 2]}'"""
+    try:
+        pairs = json.loads(text, object_pairs_hook=lambda found: found)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"--vary is no JSON ({brief(error)}); write it {example}") from error
+    if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
+        raise UserError(f"--vary must be a JSON object of lists, {example}")
+    for name, values in pairs:
+        if not isinstance(values, list) or not values:
+            raise UserError(f"--vary has {name} without a list of values; write it {example}")
+    return pairs
+
+
+def _from_short_form(text: str) -> list[tuple[str, list[Any]]]:
+    pairs = []
     for part in filter(None, map(str.strip, text.split(";"))):
         name, equals, listed = map(str.strip, part.partition("="))
         texts = [value.strip() for value in listed.split(",")]
@@ -68,17 +83,20 @@ def parse_vary(text: str) -> dict[str, list[Any]]:
                 f"--vary has {part!r}; it must be NAME=VALUE,VALUE, and several of them with "
                 'semicolons between them, as in --vary="seed=0,1;optimizer.learning_rate=5,10"'
             )
-        if name in values:
-            raise UserError(f"--vary names {name} twice; list all of its values once")
-        values[name] = [literal(value) for value in texts]
-    return values
+        if any(value.count("(") != value.count(")") for value in texts):
+            raise UserError(
+                f"--vary has {part!r}, in which it is unclear where a value ends; write it as "
+                f"JSON, as in --vary='{json.dumps({name: ['pad(10)', 'pad(30)']})}'"
+            )
+        pairs.append((name, [literal(value) for value in texts]))
+    return pairs
 
 
 def label(member: Member) -> str:
     """The settings of a member in a line of text.
 
-    >>> label({"seed": 1, "prompt.init": "zeros"})
-    'seed=1 prompt.init=zeros'
+    >>> label({"seed": 1, "prompt": "pad(4)"})
+    'seed=1 prompt=pad(4)'
     """
     texts = (v if isinstance(v, str) else json.dumps(v) for v in member.values())
     return " ".join(f"{name}={text}" for name, text in zip(member, texts, strict=True))
@@ -110,36 +128,23 @@ def member_configs(
     for (i, one), (j, two) in itertools.combinations(enumerate(configs), 2):
         if one.to_dict() == two.to_dict():
             raise UserError(f"the members {i} and {j} are the same run: {label(members[i])}")
-    if differ_in_place(configs):
-        _check_places(configs[0])
+    if differing([make_prompt(own) for own in configs]):
+        _check_elementwise(configs[0])
     return configs
 
 
-def differ_in_place(configs: Sequence[ConfigDict]) -> bool:
-    """Whether prompts cover different pixels, so that only their canvases have one shape."""
-    return len({tuple(_get(c, name) for name in PLACES) for c in configs}) > 1
-
-
-def on_canvases(configs: Sequence[ConfigDict], image_shape: Sequence[int]) -> list[OnCanvas | None]:
-    """The prompts of members that differ in place; else nothing for each."""
-    if not differ_in_place(configs):
-        return [None] * len(configs)
-    return [_on_canvas(config, image_shape) for config in configs]
-
-
-def _on_canvas(config: ConfigDict, image_shape: Sequence[int]) -> OnCanvas:
-    unbounded = make_prompt(config, bounded=False)
-    make_apply = functools.partial(canvas_apply, bounded=config.prompt.bounded)
-    return OnCanvas(canvas(unbounded, image_shape), make_apply)
-
-
-def _get(config: ConfigDict, name: str) -> Any:
-    for key in name.split("."):
-        config = config[key]
-    return config
+def canonical(members: Sequence[Member]) -> list[Member]:
+    """Members, checked, with the texts of prompts that all texts of their meaning share."""
+    return [
+        {name: str(parse(x)) if name == "prompt" else x for name, x in member.items()}
+        for member in members
+    ]
 
 
 def _with_member(config: ConfigDict, member: Member) -> ConfigDict:
+    former = {n.removeprefix("prompt."): x for n, x in member.items() if n.startswith("prompt.")}
+    if former.keys() & DEFAULTS.keys():
+        raise UserError(refusal(former))
     for name, value in member.items():
         if name not in VARIED:
             raise unknown("setting in which members may differ:", name, VARIED)
@@ -150,7 +155,7 @@ def _with_member(config: ConfigDict, member: Member) -> ConfigDict:
         changed.update_from_flattened_dict(dict(member))
     except TypeError as error:
         raise UserError(f"a value is of the wrong type: {error}") from error
-    return changed
+    return with_canonical_prompt(changed)
 
 
 def _check_shared(config: ConfigDict) -> None:
@@ -169,13 +174,8 @@ def _check_shared(config: ConfigDict) -> None:
         )
 
 
-def _check_places(config: ConfigDict) -> None:
-    """Refuses prompts of different sizes or places where they cannot share one shape."""
-    if config.prompt.name not in ON_CANVAS:
-        raise UserError(
-            f"members with the prompt {config.prompt.name!r} must have one size; different sizes "
-            f"can be trained at once with {' and '.join(ON_CANVAS)}"
-        )
+def _check_elementwise(config: ConfigDict) -> None:
+    """Refuses prompts of different sizes where they cannot share one shape."""
     if config.optimizer.name not in optimizers.ELEMENTWISE:
         raise UserError(
             f"members of different sizes need an optimiser that treats every number alone, and "

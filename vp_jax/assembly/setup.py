@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, distributed
-from vp_jax.assembly.checks import check, check_loaded, make_augment, make_mixing, make_prompt
+from vp_jax.assembly.checks import check, check_loaded, make_augment, make_mixing
 from vp_jax.assembly.head import (
     READ_NAMES,
     is_probe,
@@ -23,7 +23,6 @@ from vp_jax.assembly.head import (
     make_texts,
     starts_from_text,
 )
-from vp_jax.assembly.members import on_canvases
 from vp_jax.assembly.parts import (
     learning_rates,
     loop_settings,
@@ -32,6 +31,7 @@ from vp_jax.assembly.parts import (
     mesh_of,
     peak_to_optimizer,
 )
+from vp_jax.assembly.prompt import acting_prompt
 from vp_jax.assembly.text_features import Features
 from vp_jax.backbones import Backbone
 from vp_jax.data.images import cache
@@ -40,10 +40,10 @@ from vp_jax.data.tasks.contents import checksum
 from vp_jax.errors import UserError
 from vp_jax.records import record as record_lib
 from vp_jax.step.device_memory import resident_limit
-from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs, resize_rule
+from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs, resize_rule, seen_rule
 from vp_jax.step.fsdp import gather_on_use
 from vp_jax.step.tally import Tally
-from vp_jax.training.experiment import Experiment, OnCanvas
+from vp_jax.training.experiment import Experiment
 
 HEAD_STREAM = 1
 SAMPLE = 32  # images
@@ -78,7 +78,6 @@ def setup_all(
         backbone = load_backbone(first)
         check_loaded(first, backbone)
     drawn = [init_prompt(config, backbone) for config in configs]
-    canvases = on_canvases(configs, (backbone.image_size, backbone.image_size, 3))
     record = record_lib.read(workdir) or record_lib.Record(None, None)
     task = load_task(first, backbone, record.classes)
     if record.classes is not None and first.head.name in READ_NAMES:
@@ -89,8 +88,8 @@ def setup_all(
     tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
     texts = make_texts(first, backbone, task, workdir)
     return [
-        _assemble(config, mesh, backbone, tasks[config.seed], params, on_canvas, *texts)
-        for config, params, on_canvas in zip(configs, drawn, canvases, strict=True)
+        _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
+        for config, params in zip(configs, drawn, strict=True)
     ]
 
 
@@ -106,14 +105,14 @@ def _check_shared(task: data.TaskData) -> None:
 
 
 def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
-    """The initial parameters of the prompt; empty where it does not train.
+    """The initial parameters of the prompt; it has none where it does not train.
 
     Raises:
       UserError: the prompt does not fit the backbone's images.
     """
     image_shape = (backbone.image_size, backbone.image_size, 3)
     init_key, _ = jax.random.split(jax.random.key(config.seed))
-    return make_prompt(config).init(init_key, image_shape) if "prompt" in config.tune else {}
+    return acting_prompt(config).init(init_key, image_shape)
 
 
 def _assemble(
@@ -122,11 +121,10 @@ def _assemble(
     backbone: Backbone,
     task: data.TaskData,
     prompt_params: Any,
-    on_canvas: OnCanvas | None,
     texts: Features,
     text_origin: dict[str, str],
 ) -> Experiment:
-    prompt = make_prompt(config)
+    prompt = acting_prompt(config)
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
     count = max(len(task.train), 1)  # Some tasks can only be tested on.
     steps_per_epoch = data.steps_per_epoch(count, config.batch_size)
@@ -136,8 +134,8 @@ def _assemble(
 
     head_key = jax.random.fold_in(init_key, HEAD_STREAM)
     head = make_head(config, backbone, task.class_names, head_key, texts, text_origin, task.classes)
-    space, takes = config.prompt.space, head.head.takes
-    whole = make_outputs(backbone, prompt, space, takes, resized=task.resized)
+    takes = head.head.takes
+    whole = make_outputs(backbone, prompt, takes, resized=task.resized)
     parts: Parts = {
         "backbone": backbone.image_params(takes),
         "head": head.params,
@@ -152,14 +150,13 @@ def _assemble(
 
     outputs = gather_on_use(whole, mesh)
     augment = make_augment(config)
-    train_outputs = make_outputs(backbone, prompt, space, takes, augment, task.resized)
+    train_outputs = make_outputs(backbone, prompt, takes, augment, task.resized)
     train_outputs = gather_on_use(train_outputs, mesh)
     tally = counting = None
     if head.head.fit is not None:
         tally = Tally(outputs, head.head, len(backbone.source_classes), len(task.class_names))
         if head.head.refit == "epoch" and not config.head.second_pass:
             counting = tally._replace(outputs=train_outputs)
-    shapes = jax.tree.map(lambda x: list(np.shape(x)), prompt_params)
     return Experiment(
         tune=tuple(config.tune),
         seed=config.seed,
@@ -168,15 +165,12 @@ def _assemble(
         backbone=backbone,
         task=task,
         prompt=prompt,
-        prompt_name=config.prompt.name,
-        space=config.prompt.space,
-        on_canvas=on_canvas,
         head=head,
         outputs=outputs,
         forward=make_forward(outputs, head.head),
         train_forward=make_forward(train_outputs, head.head),
         augment=augment,
-        mixing=make_mixing(config, backbone.image_size),
+        mixing=make_mixing(config, seen_rule(backbone, prompt).image_size),
         tally=tally,
         counting=counting,
         frozen=frozen,
@@ -193,7 +187,7 @@ def _assemble(
             "backbone": backbone.fingerprint,
             "task": f"{config.task.name}, {len(task.class_names)} classes",
             "head": config.head.name,
-            "prompt": f"{config.prompt.name}, {shapes}" if "prompt" in config.tune else None,
+            "prompt": str(prompt) if "prompt" in config.tune else None,
             "tune": sorted(config.tune),
         },
     )
@@ -226,7 +220,7 @@ def per_unit_of_length(parts: Parts, outputs: Forward, split: data.Split) -> dic
     unit length. The mean is over the first `SAMPLE` images of the split, unprompted.
     """
     unprompted = {"backbone": parts["backbone"]}
-    features = jax.jit(outputs)(unprompted, split.images[:SAMPLE])
+    features = jax.jit(outputs)(unprompted, split.unprompted().images[:SAMPLE])
     length = float(np.linalg.norm(np.asarray(features), axis=-1).mean())
     return {**parts["head"], "kernel": parts["head"]["kernel"] / np.float32(length)}
 
@@ -246,7 +240,8 @@ def load_task(
     """
     task = data.load_task(
         config.task.name,
-        resize=resize_rule(backbone),
+        resize=seen_rule(backbone, acting_prompt(config)),
+        whole=resize_rule(backbone),
         val_fraction=config.task.val_fraction,
         test_fraction=config.task.test_fraction,
         seed=config.seed,

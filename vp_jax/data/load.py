@@ -55,6 +55,7 @@ def load_task(
     task: tasks.Task | str,
     *,
     resize: ResizeRule,
+    whole: ResizeRule | None = None,
     val_fraction: float = 0.1,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
@@ -80,6 +81,8 @@ def load_task(
     Args:
       task: a task, or the name of a registered one.
       resize: how images become `[S, S, 3]`.
+      whole: a second rule, by which `Split.whole` has the same images, decoded when asked for,
+        where they are resized at all.
       val_fraction: the share of the training examples to hold out for validation, where the
         dataset has no validation split that is used as such.
       seed: which of them; the test split does not depend on it.
@@ -131,8 +134,9 @@ def load_task(
         cache_dir = cache.folder_for(pipeline)
     folder = None if cache_dir is None else files.expanded(cache_dir).absolute()
 
+    decoder = _decoder(source, resize)
     images, index, pipeline = _images(
-        task, source, resize, pipeline, resident_limit, folder, skip_corrupt, progress
+        task, source, decoder, pipeline, resident_limit, folder, skip_corrupt, progress
     )
     if index.corrupt:
         _report_corrupt(task, index.corrupt, skip_corrupt)
@@ -153,6 +157,10 @@ def load_task(
     resized = resize if index.resized else None
     labels = label.take(index.labels, mode="clip").astype(np.int32)
     everything = Split("", images, labels, groups, resized)
+    if whole is not None and resized not in (None, whole):
+        again, _ = look(decoder._replace(rule=whole, native=None))
+        every = DecodedImages(again, again.shape)
+        everything = dataclasses.replace(everything, whole=Split("", every, labels, groups, whole))
     contents = _contents(source, index)._replace(labels=labels)
 
     def seeded(seed: int) -> TaskData:
@@ -212,10 +220,15 @@ def _split_by_seed(
     return rows
 
 
+def _decoder(source: Source, resize: ResizeRule) -> Decoder:
+    splits = tuple(source.splits.values())
+    return Decoder(splits, resize, source.upright, native_shape(splits, resize, source.upright))
+
+
 def _images(
     task: tasks.Task,
     source: Source,
-    resize: ResizeRule,
+    decoder: Decoder,
     setting: str,
     resident_limit: int | None,
     folder: pathlib.Path | None,
@@ -223,8 +236,6 @@ def _images(
     progress: bool,
 ) -> tuple[Images, Index, str]:
     """The images of all splits one after the other, what is known of them, and the pipeline."""
-    splits = tuple(source.splits.values())
-    decoder = Decoder(splits, resize, source.upright, native_shape(splits, resize, source.upright))
     count, *shape = decoder.shape
     needed = int(np.prod(decoder.shape))
     place = found = None
@@ -238,7 +249,7 @@ def _images(
     is_worth = choice.pipeline == "cached" or (
         choice.pipeline == "resident"
         and count >= WORTH_CACHING
-        and isinstance(_first(splits), bytes)
+        and isinstance(_first(decoder.splits), bytes)
     )
     if place is not None and choice.pipeline != "stream" and (is_worth or found):
         try:

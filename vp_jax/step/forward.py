@@ -9,10 +9,12 @@ import jax.numpy as jnp
 
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mix, mix_images
-from vp_jax.data.images.preprocess import ResizeRule, normalize, preprocess
+from vp_jax.data.images.preprocess import ResizeRule, preprocess
 from vp_jax.errors import UserError
 from vp_jax.heads import Head
-from vp_jax.prompts import Prompt
+from vp_jax.prompts import Chain, normalize
+from vp_jax.prompts.by_resize import by_resize
+from vp_jax.prompts.stages.shrink import centred
 
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
 
@@ -35,66 +37,106 @@ class Forward(Protocol):
     ) -> jax.Array: ...
 
 
-def resize_rule(backbone: Backbone) -> ResizeRule:
-    """How images of any size become those that a backbone takes."""
-    return ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
+def resize_rule(backbone: Backbone, size: int | None = None) -> ResizeRule:
+    """How images of any size become those that a backbone takes, or smaller ones of a size."""
+    rule = ResizeRule(backbone.image_size, backbone.resize_size, backbone.resize_method)
+    return rule if size is None else rule.shrunk(size)
 
 
-def remaining_rule(backbone: Backbone, resized: ResizeRule | None) -> ResizeRule | None:
-    """What images have to go through yet before a backbone takes them: its rule, or nothing.
+def seen_rule(backbone: Backbone, prompt: Chain) -> ResizeRule:
+    """How images become those that a prompt is applied to: a first `shrink` makes them smaller."""
+    return resize_rule(backbone, by_resize(prompt)[0])
+
+
+def make_seen(
+    backbone: Backbone,
+    prompt: Chain,
+    augment: Augment | None = None,
+    resized: ResizeRule | None = None,
+) -> Forward:
+    """A pure function from parts and uint8 images to what the backbone takes, `[B, S, S, 3]`.
+
+    Images are resized and cropped, augmented, mixed, prompted and normalised, in this order; a
+    first `shrink` of the prompt is done by the resize. Without a part named "prompt" the images go
+    unprompted and whole, which is the zero-shot path.
 
     Args:
-      backbone: what takes them.
-      resized: what they have been through, as `TaskData.resized` says.
+      backbone: its image size, resize rule, mean and std are used.
+      prompt: what acts on the images, `normalize` among its stages, as `prompts.parse` makes it.
+      augment: acts on the resized images, before the prompt.
+      resized: the rule that the images have been through, as `TaskData.resized` says; None where
+        they are to be resized and cropped here. Unprompted, they are those of `Split.unprompted`.
 
     Raises:
-      UserError: they were resized by another rule than the backbone's.
+      UserError: the images were resized by another rule than that of backbone and prompt.
     """
-    rule = resize_rule(backbone)
-    if resized is None:
-        return rule
-    if resized != rule:
+    size, act = by_resize(prompt)
+    side = backbone.image_size
+    small, whole = seen_rule(backbone, prompt), resize_rule(backbone)
+    if resized not in (None, small):
         raise UserError(
-            f"the images were resized by {resized}, but {backbone.name} takes those of {rule}: "
-            "load them with that rule"
+            f"the images were resized by {resized}, but {backbone.name} takes those of {small} "
+            f"with the prompt {prompt}: load them with that rule"
         )
-    return None
+    given = {
+        "normalization": (backbone.mean, backbone.std),
+        "resize_method": backbone.resize_method,
+    }
+
+    def seen(
+        parts: Parts,
+        images: jax.Array,
+        *,
+        rng: jax.Array | None = None,
+        mix: Mix | None = None,
+        prompted: jax.Array | None = None,
+    ) -> jax.Array:
+        def ready(rule: ResizeRule) -> jax.Array:
+            x = preprocess(images, None if resized else rule)
+            if augment is not None:
+                x = augment(augment_rng, x)
+            return x if mix is None else mix_images(x, mix)
+
+        def plain(x: jax.Array) -> jax.Array:
+            if x.shape[1] != side:
+                raise UserError(
+                    f"images of {x.shape[1]} pixels, made for the prompt {prompt}, cannot be seen "
+                    "without it: take those of Split.unprompted()"
+                )
+            return normalize().apply({}, x, **given)
+
+        if augment is not None:
+            augment_rng, rng = jax.random.split(rng)
+        if "prompt" not in parts:
+            return plain(ready(whole))
+        x = ready(small)
+        shown = x if size is None else centred(x, side, side)
+        y = act(parts["prompt"], shown, rng=rng, **given)
+        if prompted is None:
+            return y
+        return jnp.where(prompted, y, plain(x if size is None else ready(whole)))
+
+    return seen
 
 
 def make_outputs(
     backbone: Backbone,
-    prompt: Prompt,
-    space: str,
+    prompt: Chain,
     takes: str,
     augment: Augment | None = None,
     resized: ResizeRule | None = None,
 ) -> Forward:
-    """Composes resize, crop, prompt, normalisation and backbone into one pure function.
-
-    Without a part named "prompt" the images go unprompted, which is the zero-shot path. A `mix`
-    mixes them before the prompt, after augmentation.
+    """Composes `make_seen` and the backbone into one pure function.
 
     Args:
-      backbone: its functions, image size, resize rule, mean and std are used, not its parameters.
-      prompt: what acts on the images.
-      space: `"pixel"`, before normalisation, or `"normalized"`, after it, as in the paper.
       takes: what comes out: `"features"` or the backbone's own `"logits"`.
-      augment: acts on the resized images, before the prompt.
-      resized: the rule that the images have been through, as `TaskData.resized` says; None where
-        they are to be resized and cropped here.
+      backbone, prompt, augment, resized: as for `make_seen`; the backbone's parameters are not
+        used.
 
     Raises:
-      UserError: the images were resized by another rule than the backbone's.
+      UserError: as `make_seen`.
     """
-    rule = remaining_rule(backbone, resized)
-
-    def act(
-        parts: Parts, x: jax.Array, rng: jax.Array | None, prompted: jax.Array | None
-    ) -> jax.Array:
-        if "prompt" not in parts:
-            return x
-        y = prompt.apply(parts["prompt"], x, rng=rng)
-        return y if prompted is None else jnp.where(prompted, y, x)
+    seen = make_seen(backbone, prompt, augment, resized)
 
     def outputs(
         parts: Parts,
@@ -104,17 +146,7 @@ def make_outputs(
         mix: Mix | None = None,
         prompted: jax.Array | None = None,
     ) -> jax.Array:
-        x = preprocess(images, rule)
-        if augment is not None:
-            augment_rng, rng = jax.random.split(rng)
-            x = augment(augment_rng, x)
-        if mix is not None:
-            x = mix_images(x, mix)
-        if space == "pixel":
-            x = act(parts, x, rng, prompted)
-        x = normalize(x, backbone.mean, backbone.std)
-        if space == "normalized":
-            x = act(parts, x, rng, prompted)
+        x = seen(parts, images, rng=rng, mix=mix, prompted=prompted)
         x = backbone.apply(parts["backbone"], x)
         return x if takes == "features" else backbone.classify(parts["backbone"], x)
 

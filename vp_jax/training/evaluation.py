@@ -75,7 +75,10 @@ def make_evaluate(
 
     def evaluate(parts: Parts, split: data.Split) -> Evaluation:
         prompted = np.bool_("prompt" in parts)
-        parts = {**prompt, **parts}
+        if not prompted and split.whole is not None:  # these images have a program of their own
+            split = split.unprompted()
+        else:
+            parts = {**prompt, **parts}
         totals = np.zeros(len(Sums._fields), np.float64)
         predictions = []
         for number, batch in enumerate(feed.eval_batches(split)):

@@ -15,8 +15,6 @@ from jax.sharding import Mesh
 from vp_jax import data, heads, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mixing
-from vp_jax.prompts.base import ApplyFn
-from vp_jax.prompts.canvas import Canvas
 from vp_jax.step.forward import Forward, Parts
 from vp_jax.step.tally import Tally
 from vp_jax.training.loop_settings import LoopSettings
@@ -47,18 +45,6 @@ class HeadOfRun:
     text_origin: dict[str, str]
 
 
-class OnCanvas(NamedTuple):
-    """How a prompt takes one shape with those of other sizes and places, to train beside them.
-
-    Attributes:
-      canvas: its parameters as an image.
-      make_apply: from a mask, bool `[H, W, C]`, to what applies a prompt that lies there.
-    """
-
-    canvas: Canvas
-    make_apply: Callable[[jax.Array], ApplyFn]
-
-
 class Advice(NamedTuple):
     """What to say of the settings that a run was made from.
 
@@ -84,10 +70,7 @@ class Experiment:
       mesh: the devices.
       backbone: with its parameters.
       task: class names and splits.
-      prompt: what acts on the images.
-      prompt_name: of its kind.
-      space: `"pixel"` or `"normalized"`: where the prompt acts.
-      on_canvas: the prompt beside others of different sizes or places; None where it has no such.
+      prompt: what acts on the images; normalisation alone where no prompt trains.
       head: with what it starts from.
       outputs: from parts and images to what the head reads.
       forward: from parts and images to logits.
@@ -114,10 +97,7 @@ class Experiment:
     mesh: Mesh
     backbone: Backbone
     task: data.TaskData
-    prompt: prompts.Prompt
-    prompt_name: str
-    space: str
-    on_canvas: OnCanvas | None
+    prompt: prompts.Chain
     head: HeadOfRun
     outputs: Forward
     forward: Forward

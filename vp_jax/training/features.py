@@ -44,6 +44,7 @@ def make_compute(
 
     def compute(parts: Parts, split: data.Split) -> np.ndarray:
         chunks = []
+        split = split if "prompt" in parts else split.unprompted()
         with progress_bar(len(split), f"{what} of {split.name}", unit_scale=True) as bar:
             batch_size = feed.plan.batch_size
             for number, batch in enumerate(feed.eval_batches(split)):

@@ -97,6 +97,7 @@ class ResidentFeed:
 
     def __init__(self, task: data.TaskData, plan: Plan, mesh: Mesh):
         self.plan, self._mesh = plan, mesh
+        self._elsewhere = HostFeed(plan, mesh, workers=0)
         self._places: dict[int, tuple[np.ndarray, int]] = {}  # by base: rows that are used, offset
         bases: dict[int, tuple[Any, list[np.ndarray]]] = {}
         for split in task.splits:
@@ -117,6 +118,8 @@ class ResidentFeed:
 
     def fetch(self, store: jax.Array, batch: Batch) -> Batch:
         """The batch with its images, each from the device that holds it."""
+        if batch.image.ndim == 4:  # they came with it
+            return batch
         if self._mesh.size == 1:
             return batch._replace(image=store.at[batch.image].get(mode="promise_in_bounds"))
         spec = PartitionSpec(AXES)
@@ -130,7 +133,11 @@ class ResidentFeed:
         return (np.searchsorted(used, rows) + offset).astype(np.int32)
 
     def eval_batches(self, split: data.Split) -> Iterator[Batch]:
-        """All examples once, in order; images are row numbers, int32 `[B]`."""
+        """All examples once, in order; images are row numbers, int32 `[B]`, but for those of a
+        split that is not in the store, which come from the host."""
+        if id(_base(split)[0]) not in self._places:
+            yield from self._elsewhere.eval_batches(split)
+            return
         rows, count = self.rows(split), len(split)
         for number in range(self.plan.eval_steps(count)):
             indices, mask = self.plan.eval(count, number)

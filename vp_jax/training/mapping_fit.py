@@ -47,6 +47,7 @@ def make_fit(tally: Tally, key: jax.Array, feed: Feed, mesh: Mesh) -> Fit:
 
     def fit(parts: Parts, split: data.Split) -> dict[str, Any]:
         counts = put(tally.zero(), everywhere)
+        split = split if "prompt" in parts else split.unprompted()
         with progress_bar(len(split), "mapping classes", delay=2, leave=False) as bar:
             for number, batch in enumerate(feed.eval_batches(split)):
                 counts = step(counts, parts, feed.store, batch, key, np.uint32(number))

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from vp_jax.data.augment import Augment
-from vp_jax.prompts.canvas import Canvas
+from vp_jax.prompts.canvas import Masks, canvas, differing, on_canvas
 from vp_jax.step import step as step_lib
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
@@ -34,13 +34,13 @@ class Traits(NamedTuple):
 
     Attributes:
       rate: the highest learning rate, float32 `[N]`.
-      mask: which pixel values each prompt covers, bool `[N, H, W, C]`; None where prompts have
-        one size and place, and keep the form of their own.
+      masks: of the stages that differ among prompts, which pixel values each covers, bool
+        `[N, H, W, C]`; None for stages that are the same for all.
       active: whether steps change the member, bool `[N]`.
     """
 
     rate: jax.Array
-    mask: jax.Array | None
+    masks: Masks
     active: jax.Array
 
 
@@ -49,26 +49,24 @@ class Stack:
 
     Attributes:
       experiments: the runs, in order.
-      rate, mask: as in `Traits`, on the host.
+      rate, masks: as in `Traits`, on the host.
     """
 
     def __init__(self, experiments: Sequence[Experiment]):
         self.experiments = experiments
         self._first = experiments[0]
-        self._canvases = _canvases(experiments)
+        positions = differing([e.prompt for e in experiments])
+        self._canvases = [canvas(e.prompt, e.image_shape, positions) for e in experiments]
         rates = [e.rates["prompt"] for e in experiments]
         self.rate = np.array(rates, np.float32)
-        self.mask = None
-        if self._canvases is not None:
-            self.mask = np.stack([c.mask for c in self._canvases])
+        masks = [c.masks for c in self._canvases]
+        self.masks: Masks = jax.tree.map(lambda *each: np.stack(each), *masks)
 
     def fresh(self) -> State:
         """All members before the first step, on the host."""
         states = []
         for number, experiment in enumerate(self.experiments):
-            tuned = experiment.tuned
-            if self._canvases is not None:
-                tuned = {"prompt": self._canvases[number].draw(tuned["prompt"])}
+            tuned = {"prompt": self._canvases[number].draw(experiment.tuned["prompt"])}
             states.append(
                 step_lib.init_state(tuned, experiment.optimizer, experiment.key, experiment.mapping)
             )
@@ -85,28 +83,17 @@ class Stack:
         own = jax.tree.map(lambda x: x[number], state._replace(step=()))
         step = np.broadcast_to(state.step, (len(self.experiments),))[number]
         own = own._replace(step=np.asarray(step))
-        if self._canvases is None:
-            return own
         read, optimizer = self._canvases[number].read, self.experiments[number].optimizer
         return own._replace(
             tuned={"prompt": read(own.tuned["prompt"])},
             opt_state=optax.tree.map_params(optimizer, read, own.opt_state),
         )
 
-    def forward(self, mask: jax.Array | None, augment: Augment | None = None) -> Forward:
-        """From parts and images to logits, for one member with this mask."""
+    def forward(self, masks: Masks, augment: Augment | None = None) -> Forward:
+        """From parts and images to logits, for one member with these masks."""
         first = self._first
-        head, prompt = first.head.head, first.prompt
-        if first.on_canvas is not None and mask is not None:
-            prompt = prompt._replace(apply=first.on_canvas.make_apply(mask))
-        outputs = make_outputs(
-            first.backbone,
-            prompt,
-            first.space,
-            head.takes,
-            augment,
-            first.task.resized,
-        )
+        head, prompt = first.head.head, on_canvas(first.prompt, masks)
+        outputs = make_outputs(first.backbone, prompt, head.takes, augment, first.task.resized)
         return make_forward(gather_on_use(outputs, first.mesh), head)
 
     def train_step(self) -> TrainStep:
@@ -120,7 +107,7 @@ class Stack:
             state: State, traits: Traits, batch: Batch, frozen: Parts
         ) -> tuple[State, StepMetrics]:
             train_step = step_lib.make_train_step(
-                self.forward(traits.mask, experiment.augment),
+                self.forward(traits.masks, experiment.augment),
                 experiment.make_optimizer({"prompt": traits.rate}),
                 mixing=experiment.mixing,
             )
@@ -141,28 +128,23 @@ class Stack:
         return train_step
 
     def eval_step(self, batch_axes: Batch | None) -> Any:
-        """A pure `eval_step(parts, mask, keys, batch, frozen) -> (sums, predictions, logits)`.
+        """A pure `eval_step(parts, masks, keys, batch, frozen) -> (sums, predictions, logits)`.
 
         Args:
           batch_axes: `OWN_BATCHES`, or None where all members look at the same examples.
 
         Returns:
-          The step. Its parts, mask and keys have an axis of members first, and so have the sums,
+          The step. Its parts, masks and keys have an axis of members first, and so have the sums,
           the most likely classes, int `[N, B]`, and the logits, float32 `[N, B, K]`.
         """
 
         def of_member(
-            parts: Parts, mask: jax.Array | None, key: jax.Array, batch: Batch, frozen: Parts
+            parts: Parts, masks: Masks, key: jax.Array, batch: Batch, frozen: Parts
         ) -> tuple[Sums, jax.Array, jax.Array]:
-            logits = self.forward(mask)({**frozen, **parts}, batch.image, rng=key)
+            logits = self.forward(masks)({**frozen, **parts}, batch.image, rng=key)
             return step_lib.batch_sums(logits, batch), logits.argmax(axis=-1), logits
 
         return jax.vmap(of_member, in_axes=(0, 0, 0, batch_axes, None))
-
-
-def _canvases(experiments: Sequence[Experiment]) -> list[Canvas] | None:
-    every = [e.on_canvas.canvas for e in experiments if e.on_canvas is not None]
-    return every or None
 
 
 def pick(chosen: jax.Array, ones: State, others: State) -> State:

@@ -46,7 +46,7 @@ class StackedEvaluate:
         self._stack, self._frozen, self._feed = stack, frozen, feed
         everywhere, examples = replicated(mesh), by_example(mesh)
         keys = jnp.stack([e.key for e in stack.experiments])
-        self._shared = put((stack.mask, keys), everywhere)
+        self._shared = put((stack.masks, keys), everywhere)
 
         def compiled(batch_axes: Batch | None) -> Any:
             step = stack.eval_step(batch_axes)
@@ -60,10 +60,10 @@ class StackedEvaluate:
                 number: jax.Array,
                 counted: jax.Array,
             ) -> tuple[Sums, jax.Array, jax.Array]:
-                mask, keys = shared
+                masks, keys = shared
                 keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
                 batch = feed.fetch(store, batch)
-                sums, predictions, logits = step(parts, mask, keys, batch, frozen)
+                sums, predictions, logits = step(parts, masks, keys, batch, frozen)
                 probabilities = counted[:, None, None] * jax.nn.softmax(logits)
                 return sums, predictions, probabilities.sum(axis=0)
 

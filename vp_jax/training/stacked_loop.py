@@ -243,13 +243,13 @@ class StackedLoop(Loop):
         advance = make_advance(
             self.stack.train_step(), self.feed, splits, pace, total_steps, self.mesh
         )
-        rate, mask = put((self.stack.rate, self.stack.mask), self.everywhere)
+        rate, masks = put((self.stack.rate, self.stack.masks), self.everywhere)
 
         def advance_now(
             state: Kept, frozen: Parts, start: int, stop: int
         ) -> tuple[Kept, Log, step_lib.StepMetrics]:
             active = np.array(self.progress.stopped) < 0
-            traits = Traits(rate, mask, put(active, self.everywhere))
+            traits = Traits(rate, masks, put(active, self.everywhere))
             now, log, out = advance(state.now, (frozen, traits), start, stop)
             return state._replace(now=now), log, out
 

@@ -11,7 +11,7 @@ from image_archive import read_archive
 
 from vp_jax import backbones, heads
 from vp_jax.backbones.loading.clip import PACKAGED
-from vp_jax.data.images.preprocess import normalize
+from vp_jax.prompts import normalize
 
 FOLDER = PACKAGED / "clip_tiny_weights"
 CARD = (FOLDER / "README.md").read_text()
@@ -52,7 +52,7 @@ def test_zero_shot_accuracy_is_what_the_card_says(name):
 
     @jax.jit
     def predict(batch):
-        x = normalize(batch.astype(np.float32) / 255, model.mean, model.std)
+        x = normalize(model.mean, model.std).apply({}, batch.astype(np.float32) / 255)
         return (model.apply(model.params, x) @ text.T).argmax(-1)
 
     found = np.concatenate([predict(images[i : i + 500]) for i in range(0, 10_000, 500)])

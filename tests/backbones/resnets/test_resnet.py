@@ -16,8 +16,8 @@ from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from vp_jax.backbones.loading.classifiers import CLASSIFIERS
 from vp_jax.backbones.resnets.cifar import CifarResNet, shortcut
 from vp_jax.backbones.weights.table import needed_shapes, to_state_dict
-from vp_jax.data.images.preprocess import normalize
 from vp_jax.errors import UserError
+from vp_jax.prompts import normalize
 
 RESNETS = [name for name in GOLDEN if name.startswith("resnet")]
 TINY = "resnet_bottleneck"
@@ -237,7 +237,7 @@ def test_accuracy_of_a_real_resnet20():
 
     @jax.jit
     def predict(batch):
-        x = normalize(batch.astype(np.float32) / 255, backbone.mean, backbone.std)
+        x = normalize(backbone.mean, backbone.std).apply({}, batch.astype(np.float32) / 255)
         return backbone.classify(backbone.params, backbone.apply(backbone.params, x)).argmax(-1)
 
     found = np.concatenate([predict(images[i : i + 500]) for i in range(0, len(images), 500)])

@@ -23,8 +23,9 @@ from vp_jax.backbones.vits.sizes import VITS
 from vp_jax.backbones.vits.vit import EPSILON
 from vp_jax.backbones.weights import files as weight_files
 from vp_jax.backbones.weights.table import to_state_dict
-from vp_jax.data.images.preprocess import ResizeRule, normalize, preprocess_one
+from vp_jax.data.images.preprocess import ResizeRule, preprocess_one
 from vp_jax.errors import UserError
+from vp_jax.prompts import normalize
 
 TINY = GOLDEN["vit"]
 PARAMETERS = {  # as timm counts them
@@ -214,7 +215,7 @@ def test_deit_tiny_recognises_imagenette():
 
     @jax.jit
     def predict(batch):
-        x = normalize(batch.astype(jnp.float32) / 255, model.mean, model.std)
+        x = normalize(model.mean, model.std).apply({}, batch.astype(jnp.float32) / 255)
         return model.classify(model.params, model.apply(model.params, x))
 
     logits = np.concatenate([predict(np.stack(images[i : i + 50])) for i in range(0, 500, 50)])

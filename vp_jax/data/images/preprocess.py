@@ -1,4 +1,4 @@
-"""Resize, centre crop and normalise images, pixel for pixel as PIL and torchvision do.
+"""Resize and centre crop images, pixel for pixel as PIL and torchvision do.
 
 PIL resizes in two passes, columns before rows[1], and rounds to whole grey levels after each. Each
 pass is linear, so it is a matrix product; the crop keeps only the rows of the matrices that are
@@ -17,11 +17,9 @@ differ by many grey levels. Columns always come first here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from vp_jax.data.images.host_preprocess import preprocess_one
@@ -30,7 +28,6 @@ from vp_jax.errors import UserError
 
 __all__ = [
     "ResizeRule",
-    "normalize",
     "preprocess",
     "preprocess_one",
     "resize_and_crop",
@@ -95,39 +92,6 @@ def preprocess(images: ArrayLike, rule: ResizeRule | None) -> jax.Array:
     if rule and not images.shape[1] == images.shape[2] == rule.short_side == rule.image_size:
         images = resize_and_crop(images, *resize_matrices(*images.shape[1:3], rule))
     return images.astype(jnp.float32) / 255.0
-
-
-def normalize(images: ArrayLike, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
-    """Returns `(images - mean) / std`, per channel, in the images' dtype.
-
-    Args:
-      images: floating, [..., C], in [0, 1] for the usual statistics.
-      mean: C numbers.
-      std: C numbers, all positive.
-
-    Raises:
-      UserError: for images that are not floating, or statistics that are not C finite numbers.
-
-    >>> normalize(np.ones((1, 3)), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25)).tolist()
-    [[1.0, 1.0, 2.0]]
-    """
-    images = jnp.asarray(images)
-    mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-    if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise UserError(
-            f"normalize takes floating images in [0, 1], got {images.dtype} of shape"
-            f" {images.shape}: call preprocess first, or divide by 255"
-        )
-    if not mean.shape == std.shape == images.shape[-1:]:
-        raise UserError(
-            f"images of shape {images.shape} need one mean and one std for each of their channels,"
-            f" got shapes {mean.shape} and {std.shape}"
-        )
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise UserError(
-            f"mean must be finite and std positive, got mean={mean.tolist()}, std={std.tolist()}"
-        )
-    return ((images - mean) / std).astype(images.dtype)
 
 
 def _resize_rows(weights: jax.Array, planes: jax.Array) -> jax.Array:

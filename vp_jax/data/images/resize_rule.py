@@ -8,36 +8,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from vp_jax import resampling
 from vp_jax.errors import UserError, unknown
 
 _FINE = 2.0**22
 """PIL rounds its weights to multiples of 1 / _FINE; float32 holds every one of them exactly."""
-
-
-def _bilinear(x: np.ndarray) -> np.ndarray:
-    """The triangle of half width 1."""
-    return np.maximum(1.0 - np.abs(x), 0.0)
-
-
-def _bicubic(x: np.ndarray) -> np.ndarray:
-    """The cubic convolution kernel of Keys (1981) with a = -1/2, of half width 2."""
-    a = -0.5
-    x = np.abs(x)
-    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-    far = (((x - 5.0) * x + 8.0) * x - 4.0) * a
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
-
-
-_FILTERS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "bicubic": (_bicubic, 2.0),
-    "bilinear": (_bilinear, 1.0),
-}
-"""Each method's kernel and half width."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +51,18 @@ class ResizeRule:
                 f"resize_size must be at least image_size, got resize_size={self.resize_size} and"
                 f" image_size={self.image_size}: the crop would reach beyond the image"
             )
-        if not isinstance(self.method, str) or self.method not in _FILTERS:
-            raise unknown("resize method", self.method, _FILTERS)
+        if not isinstance(self.method, str) or self.method not in resampling.METHODS:
+            raise unknown("resize method", self.method, resampling.METHODS)
 
     @property
     def short_side(self) -> int:
         """The short side before the crop."""
         return self.resize_size
+
+    def shrunk(self, image_size: int) -> ResizeRule:
+        """The rule that shows the same part of every image in a smaller size."""
+        short_side = round(self.short_side * image_size / self.image_size)
+        return ResizeRule(image_size, short_side, self.method)
 
 
 class Axis(NamedTuple):
@@ -99,36 +83,18 @@ class Axis(NamedTuple):
     @property
     def seen(self) -> slice:
         """The source pixels that the crop depends on."""
-        begin, end = self._reach(np.array([self.first, self.first + self.rule.image_size - 1]))
+        ends = np.array([self.first, self.first + self.rule.image_size - 1])
+        begin, end = resampling.reach(self.size, self.resized, ends, self.rule.method)
         return slice(int(begin[0]), int(end[1]))
 
     def weights(self) -> np.ndarray:
         """The weights of the seen source pixels, float32 `[S, seen]`, as PIL has them."""
-        kernel, _ = _FILTERS[self.rule.method]
-        kept = np.arange(self.first, self.first + self.rule.image_size)[:, None]
-        begin, end = self._reach(kept)
+        kept = np.arange(self.first, self.first + self.rule.image_size)
         seen = self.seen
-        source = np.arange(seen.start, seen.stop)[None, :]
-        weights = kernel((source - self._centres(kept) + 0.5) / max(self._scale, 1.0))
-        weights = np.where((begin <= source) & (source < end), weights, 0.0)
-        weights /= weights.sum(axis=1, keepdims=True)
+        source = np.arange(seen.start, seen.stop)
+        weights = resampling.weights(self.size, self.resized, kept, source, self.rule.method)
         weights = np.trunc(weights * _FINE + np.copysign(0.5, weights)) / _FINE
         return weights.astype(np.float32)
-
-    @property
-    def _scale(self) -> float:
-        return self.size / self.resized
-
-    def _centres(self, kept: np.ndarray) -> np.ndarray:
-        return (kept + 0.5) * self._scale
-
-    def _reach(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The first source pixel of resized ones, and the one after the last."""
-        support = _FILTERS[self.rule.method][1] * max(self._scale, 1.0)
-        centres = self._centres(kept)
-        begin = np.maximum(np.trunc(centres - support + 0.5), 0).astype(np.int64)
-        end = np.minimum(np.trunc(centres + support + 0.5), self.size).astype(np.int64)
-        return begin, end
 
 
 def axes(height: int, width: int, rule: ResizeRule) -> tuple[Axis, Axis]:

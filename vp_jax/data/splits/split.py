@@ -26,6 +26,8 @@ class Split:
       groups: the domains, int32 `[N]`; None where the task has none.
       resized: the rule by which the images were resized and cropped, so that nothing does it
         again; None where they have the size they came in. Their shape does not tell.
+      whole: the same examples in the size of the model, read when asked for, where `images` are
+        smaller ones for a prompt that makes room around them; else None.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Split:
     labels: np.ndarray
     groups: np.ndarray | None = None
     resized: ResizeRule | None = None
+    whole: Split | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,8 +46,17 @@ class Split:
         if isinstance(base, Rows):
             base, rows = base.base, base.rows[rows]
         groups = None if self.groups is None else self.groups[chosen]
-        images, labels = Rows(base, rows), self.labels[chosen]
-        return dataclasses.replace(self, images=images, labels=labels, groups=groups)
+        return dataclasses.replace(
+            self,
+            images=Rows(base, rows),
+            labels=self.labels[chosen],
+            groups=groups,
+            whole=None if self.whole is None else self.whole.take(chosen),
+        )
+
+    def unprompted(self) -> Split:
+        """The same examples for the model without its prompt."""
+        return self if self.whole is None else dataclasses.replace(self.whole, name=self.name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
