@@ -84,8 +84,11 @@ def load(text: str) -> ConfigDict:
     except UserError:
         raise
     except Exception as error:
+        hint = ""
+        if isinstance(error, AttributeError) and "'str' object" in f"{error}":
+            hint = "; a prompt is one text, as in config.prompt = 'normalize | pad(30)'"
         raise UserError(
-            f"the config {text} cannot be used: {type(error).__name__}: {error}"
+            f"the config {text} cannot be used: {type(error).__name__}: {error}{hint}"
         ) from error
     return config.lock()
 

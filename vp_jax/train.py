@@ -5,7 +5,7 @@
 
 Everything is written to --workdir. The same command goes on after any interruption. Every setting
 of the config (vp_jax/config.py lists them with their meaning) can be given on the command line:
---config.task.name=svhn_cropped --config.prompt.size=10 --config.tune=prompt
+--config.task.name=svhn_cropped --config.prompt="normalize | pad(10)" --config.tune=prompt
 """
 
 from __future__ import annotations

@@ -3,10 +3,13 @@
     python -m vp_jax.train_many --config=configs/quickstart.py --workdir=runs/sweep \\
         --vary="seed=0,1,2;optimizer.learning_rate=5,10"
 
---vary lists the values of some settings; every combination is a prompt of its own. Settings that
-may vary: seed, optimizer.learning_rate, optimizer.learning_rates.prompt, prompt.size, prompt.top,
-prompt.left, prompt.init, prompt.scale. All others are shared, and given as for vp_jax.train:
---config.epochs=20 --config.task.name=svhn.
+--vary lists the values of some settings, as above or as JSON:
+
+    --vary='{"prompt": ["normalize | pad(10)", "normalize | pad(30)"], "seed": [0, 1, 2]}'
+
+Every combination is a run of its own. Settings that may vary: seed, prompt,
+optimizer.learning_rate, optimizer.learning_rates.prompt. All others are shared, and given as for
+vp_jax.train: --config.epochs=20 --config.task.name=svhn.
 
 Each prompt ends in --workdir/0, --workdir/1, ... as a run of vp_jax.train would, for
 vp_jax.evaluate to read; sweep.png has all curves, result.json all results, and the accuracy of all
@@ -25,7 +28,7 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 
 cli.define_config_flag()
-flags.DEFINE_string("vary", None, "what varies: NAME=VALUE,VALUE;NAME=VALUE,VALUE")
+flags.DEFINE_string("vary", None, "what varies: NAME=VALUE,VALUE;NAME=VALUE,VALUE or JSON")
 flags.DEFINE_string(
     "workdir", None, "folder of the sweep (default: runs/, the config's name and _many)"
 )

@@ -110,7 +110,7 @@ def stacked_steps(experiments: list[Experiment]) -> Callable[[], Any]:
     splits = [task.train for task in tasks]
     advance = make_advance(stack.train_step(), feed, splits, pace, first.total_steps, first.mesh)
     active = np.ones(len(experiments), bool)
-    shared = put((first.frozen, Traits(stack.rate, stack.mask, active)), everywhere)
+    shared = put((first.frozen, Traits(stack.rate, stack.masks, active)), everywhere)
     state = put(stack.fresh(), everywhere)
 
     def run() -> Any:
@@ -133,7 +133,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     backbone = small() if values.model == "small" else None
-    config = runs.with_backbone(settings(values.model, values.epochs), backbone)
+    config = runs.settled(settings(values.model, values.epochs), backbone)
     rates = [2.5, 5.0, 10.0, 20.0]
     members = many.grid({"optimizer.learning_rate": rates, "seed": range(values.members)})
     members = members[: values.members]

@@ -13,6 +13,7 @@ from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.data.splits.split import Split
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
+from vp_jax.prompts.by_resize import by_resize
 from vp_jax.step.forward import make_outputs
 from vp_jax.step.sharding import make_mesh
 from vp_jax.training.feed import make_feed
@@ -54,15 +55,17 @@ def pixels_of(rule):
     )
 
 
-def seen_of(task, rule, batch_size=7):
-    """All that the backbone sees of a task, in order of the splits: levels, labels."""
-    feed = make_feed(task, batch_size, 0, make_mesh())
-    outputs = make_outputs(
-        pixels_of(rule), prompts.parse("pad(1)"), "features", resized=task.resized
-    )
-    step = jax.jit(
-        lambda store, batch: outputs({"backbone": {"visual": {}}}, feed.fetch(store, batch).image)
-    )
+def seen_of(task, rule, prompt="pad(1)", batch_size=7):
+    """All that the backbone sees of a task, in order of the splits: levels, labels.
+
+    Images are prompted by zeros where the prompt shrinks them, else unprompted.
+    """
+    feed, chain = make_feed(task, batch_size, 0, make_mesh()), prompts.parse(prompt)
+    parts = {"backbone": {"visual": {}}}
+    if by_resize(chain)[0]:
+        parts["prompt"] = chain.init(jax.random.key(0), (rule.image_size, rule.image_size, 3))
+    outputs = make_outputs(pixels_of(rule), chain, "features", resized=task.resized)
+    step = jax.jit(lambda store, batch: outputs(parts, feed.fetch(store, batch).image))
     levels, labels = [], []
     for split in task.splits:
         for batch in feed.eval_batches(split):
@@ -70,6 +73,12 @@ def seen_of(task, rule, batch_size=7):
             levels.append(to_levels(step(feed.store, batch))[kept])
             labels.append(np.asarray(batch.label)[kept])
     return np.concatenate(levels), np.concatenate(labels)
+
+
+def unprompted(task):
+    """The task with the images that a model sees without its prompt."""
+    each = {name: getattr(task, name).unprompted() for name in ("train", "val", "test")}
+    return dataclasses.replace(task, **each)
 
 
 def as_set(levels, labels):
@@ -97,6 +106,34 @@ def test_images_of_a_folder(sizes, rule, tmp_path):
     """The second time by `cached` they come from the disk."""
     images = write_folder(tmp_path / "x", SIZES[sizes], 12)
     check_pipelines(images, rule, tmp_path / "cache", "folder", tmp_path / "x", ["cached"])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{r.short_side}-{r.image_size}-{r.method}")
+@pytest.mark.parametrize("sizes", ["smaller", "the final size", "mixed"])
+def test_images_that_a_prompt_shrinks(sizes, rule, tmp_path):
+    """Stored pixels are resampled once, to the size of the prompt; without it, to the model's."""
+    images = write_folder(tmp_path / "x", SIZES[sizes], 12)
+    labels = [label for label, _ in images]
+    small = rule.shrunk(11)
+    inside = np.s_[:, 2:13, 2:13]  # the room of 5 pixels is 2 before and 3 behind
+    for pipeline in (*PIPELINES, "cached"):
+        task = data.load_task(
+            "folder",
+            resize=small,
+            whole=rule,
+            data_dir=tmp_path / "x",
+            pipeline=pipeline,
+            cache_dir=tmp_path / "cache",
+            class_names=CLASSES,
+            progress=False,
+        )
+        seen, found = seen_of(task, rule, "shrink(11) | pad(2, init='zeros')")
+        seen = seen.reshape(len(seen), rule.image_size, rule.image_size, 3)
+        assert as_set(seen[inside], found) == as_set(expected(images, small), labels), pipeline
+        seen[inside] = 0
+        assert not seen.any()
+        levels, found = seen_of(unprompted(task), rule)
+        assert as_set(levels, found) == as_set(expected(images, rule), labels), pipeline
 
 
 @pytest.mark.parametrize("sizes", ["smaller", "the final size", "the intermediate size", "larger"])
@@ -202,6 +239,54 @@ def test_features_of_a_linear_probe(photos, pipeline, tmp_path):
     changes = {"tune": ("head",), "head.name": "linear"}
     runs.train(settings(root, pipeline, **changes), tmp_path / "run", recorder.backbone)
     check_seen(recorder, images)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_a_run_whose_prompt_shrinks_the_images(photos, pipeline, tmp_path, monkeypatch):
+    """Prompted they are small ones in the middle; unprompted they are whole, as without it."""
+    root, images = photos
+    small, whole = expected(images, RULE.shrunk(12)), expected(images, RULE)
+    recorder, drawn = Recorder(RULE), []
+    monkeypatch.setattr(runs.report, "examples", lambda _, *more: drawn.append(more))
+    config = settings(root, pipeline, prompt="shrink(12) | pad(2, init='zeros')")
+
+    def check():
+        seen, middle = recorder.take(), np.s_[:, 2:-2, 2:-2]
+        is_whole = have_levels(seen) & seen[:, 0].any(axis=(1, 2))
+        zero_border = ~seen[:, 0].any(axis=(1, 2))
+        unprompted = distinct(to_levels(seen[is_whole])) if is_whole.any() else set()
+        prompted = distinct(to_levels(seen[~is_whole | zero_border][middle]))
+        assert unprompted <= distinct(whole) and prompted <= distinct(small)
+        return unprompted, prompted
+
+    result = runs.train(config, tmp_path / "run", recorder.backbone)
+    assert result["pipeline"] == pipeline
+    assert result["prompt"] == "shrink(12) | pad(2, init='zeros') | normalize"
+    unprompted, prompted = check()
+    assert unprompted == distinct(whole) and prompted == distinct(small)
+    ((before, after, *_),) = drawn
+    assert distinct(to_levels(before)) < distinct(whole)
+    assert distinct(to_levels(after[:, 2:-2, 2:-2])) < distinct(small)
+
+    again = runs.evaluate(tmp_path / "run", backbone=recorder.backbone)
+    assert again["test_accuracy"] == result["test_accuracy"]
+    assert again["zero_shot_test_accuracy"] == result["zero_shot_test_accuracy"]
+    assert all(check())
+    ensemble_predictions([tmp_path / "run"], recorder.backbone)
+    check()
+
+
+def test_many_prompts_at_once_that_shrink_the_images(photos, tmp_path):
+    root, images = photos
+    recorder = Recorder(RULE)
+    members = [{"prompt": f"shrink(12) | pad({size}, init='zeros')"} for size in (1, 2)]
+    config = settings(root, "resident", **{"head.name": "frequency"})
+    many.train_many(config, members, tmp_path / "sweep", recorder.backbone)
+    seen = recorder.take()
+    wanted = distinct(expected(images, RULE)), distinct(expected(images, RULE.shrunk(12)))
+    is_whole = have_levels(seen) & seen[:, 0].any(axis=(1, 2))
+    assert distinct(to_levels(seen[is_whole])) == wanted[0]
+    assert distinct(to_levels(seen[~is_whole][:, 2:-2, 2:-2])) == wanted[1]
 
 
 def test_small_images_in_a_stream(tmp_path):

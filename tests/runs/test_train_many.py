@@ -313,7 +313,7 @@ SIZES = [{"prompt": "normalize | pad(1)"}, {"prompt": "normalize | pad(2)"}]
         (
             {},
             [{"prompt": "random_patch(1)"}, {"prompt": "random_patch(2)"}],
-            "cannot be trained in one program: only stages that add each .* random_patch.1. is none",
+            "cannot be trained in one program: only stages that add .* random_patch.1. is none",
         ),
         ({}, [{"prompt": "shrink(4) | full"}, {"prompt": "shrink(5) | full"}], "in one program"),
         ({"optimizer.name": "lamb"}, SIZES, "'lamb' looks at whole arrays"),

@@ -51,7 +51,12 @@ def parse_vary(text: str) -> dict[str, list[Any]]:
     >>> parse_vary("seed=0,1;optimizer.learning_rate=5,10")
     {'seed': [0, 1], 'optimizer.learning_rate': [5, 10]}
     """
-    pairs = _from_json(text) if text.lstrip().startswith(("{", "[")) else _from_short_form(text)
+    if text.lstrip().startswith(("{", "[")):
+        return _from_json(text)
+    return _once(_from_short_form(text))
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
@@ -59,18 +64,20 @@ def parse_vary(text: str) -> dict[str, list[Any]]:
     return dict(pairs)
 
 
-def _from_json(text: str) -> list[tuple[str, list[Any]]]:
+def _from_json(text: str) -> dict[str, list[Any]]:
     example = """as in --vary='{"prompt": ["pad(10)", "pad(30)"], "seed": [0, 1, 2]}'"""
     try:
-        pairs = json.loads(text, object_pairs_hook=lambda found: found)
+        found = json.loads(text, object_pairs_hook=_once)
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"--vary is no JSON ({brief(error)}); write it {example}") from error
-    if not isinstance(pairs, list) or not all(isinstance(p, tuple) for p in pairs):
+    if not isinstance(found, dict):
         raise UserError(f"--vary must be a JSON object of lists, {example}")
-    for name, values in pairs:
+    for name, values in found.items():
         if not isinstance(values, list) or not values:
             raise UserError(f"--vary has {name} without a list of values; write it {example}")
-    return pairs
+    return found
 
 
 def _from_short_form(text: str) -> list[tuple[str, list[Any]]]:

@@ -25,13 +25,18 @@ class Canvas(NamedTuple):
     Attributes:
       draw: `draw(params) -> drawn`: the parameters of those stages become float32 `[H, W, C]`, 0
         where there are none; those of the others stay.
-      read: `read(drawn) -> params`: the way back; what is drawn elsewhere is lost.
+      readers: for every array of what is drawn a function that takes it, or another one of its
+        kind, back to parameters; what is drawn elsewhere is lost.
       masks: where the parameters of those stages lie.
     """
 
     draw: Callable[[Params], Params]
-    read: Callable[[Params], Params]
+    readers: Params
     masks: Masks
+
+    def read(self, drawn: Params) -> Params:
+        """The way back from what `draw` has drawn."""
+        return jax.tree.map(lambda read, x: read(x), self.readers, drawn)
 
 
 def differing(prompts: Sequence[Chain]) -> tuple[int, ...]:
@@ -83,17 +88,19 @@ def canvas(prompt: Chain, image_shape: Sequence[int], positions: Collection[int]
     ((4, 4, 3), 36)
     """
     shape = check_image_shape(image_shape)
-    each = [
-        _one(stage, shape) if i in positions else None for i, stage in enumerate(prompt.members)
-    ]
+    like = jax.eval_shape(lambda: prompt.init(jax.random.key(0), shape))
+    draws, readers, masks = zip(
+        *(
+            _one(stage, own, shape) if place in positions else _as_it_is(own)
+            for place, (stage, own) in enumerate(zip(prompt.members, like, strict=True))
+        ),
+        strict=True,
+    )
 
     def draw(params: Params) -> Params:
-        return tuple(x if c is None else c[0](x) for c, x in zip(each, params, strict=True))
+        return tuple(draw_one(own) for draw_one, own in zip(draws, params, strict=True))
 
-    def read(drawn: Params) -> Params:
-        return tuple(x if c is None else c[1](x) for c, x in zip(each, drawn, strict=True))
-
-    return Canvas(draw, read, tuple(None if c is None else c[2] for c in each))
+    return Canvas(draw, readers, masks)
 
 
 def on_canvas(prompt: Chain, masks: Masks) -> Chain:
@@ -102,9 +109,11 @@ def on_canvas(prompt: Chain, masks: Masks) -> Chain:
     return chain(*(s if mask is None else Prompt(s.init, _apply(mask)) for s, mask in stages))
 
 
-def _one(stage: Prompt, shape: tuple[int, int, int]) -> tuple[Any, Any, jax.Array]:
-    like = jax.eval_shape(lambda: stage.init(jax.random.key(0), shape))
+def _as_it_is(like: Params) -> tuple[Any, Any, None]:
+    return lambda params: params, jax.tree.map(lambda _: lambda x: x, like), None
 
+
+def _one(stage: Prompt, like: Params, shape: tuple[int, int, int]) -> tuple[Any, Any, jax.Array]:
     def draw(params: Params) -> jax.Array:
         return stage.apply(params, jnp.zeros(shape, jnp.float32))
 

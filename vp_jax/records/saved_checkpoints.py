@@ -11,9 +11,9 @@ from absl import logging
 
 from vp_jax import distributed
 from vp_jax.errors import UserError
-from vp_jax.records import checkpoint_files
+from vp_jax.records import checkpoint_files, former
 from vp_jax.records.damage import damage, first_line, out_of_reach
-from vp_jax.records.state_arrays import Mismatch, from_arrays
+from vp_jax.records.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.step.step import State
 
 SET_ASIDE = "damaged_"
@@ -78,7 +78,8 @@ class SavedCheckpoints:
           UserError: it is whole, and of a state of another structure.
         """
         try:
-            return from_arrays(self.arrays(step), target)
+            arrays = former.arrays(self.arrays(step), to_arrays(target))
+            return from_arrays(arrays, target)
         except Mismatch as error:
             raise UserError(
                 f"the checkpoint {self._folder / str(step)} is of another run or version: {error}. "
@@ -207,6 +208,7 @@ def check_identity(saved: Mapping[str, Any], wanted: Mapping[str, Any], where: A
     Raises:
       UserError: names both sides of everything that differs.
     """
+    saved = former.identity(saved, wanted)
     differing = [
         f"{key} is {saved.get(key)} there and {wanted[key]} here"
         for key in wanted

@@ -112,8 +112,8 @@ def make_seen(
         x = ready(small)
         shown = x if size is None else centred(x, side, side)
         y = act(parts["prompt"], shown, rng=rng, **given)
-        if prompted is None:
-            return y
+        if prompted is None or (resized and small != whole):  # then, unprompted, it is not among
+            return y  # the parts, and the images are others
         return jnp.where(prompted, y, plain(x if size is None else ready(whole)))
 
     return seen

@@ -83,10 +83,14 @@ class Stack:
         own = jax.tree.map(lambda x: x[number], state._replace(step=()))
         step = np.broadcast_to(state.step, (len(self.experiments),))[number]
         own = own._replace(step=np.asarray(step))
-        read, optimizer = self._canvases[number].read, self.experiments[number].optimizer
+        if not jax.tree.leaves(self.masks):
+            return own
+        drawn, optimizer = self._canvases[number], self.experiments[number].optimizer
         return own._replace(
-            tuned={"prompt": read(own.tuned["prompt"])},
-            opt_state=optax.tree.map_params(optimizer, read, own.opt_state),
+            tuned={"prompt": drawn.read(own.tuned["prompt"])},
+            opt_state=optax.tree.map_params(
+                optimizer, lambda x, read: read(x), own.opt_state, {"prompt": drawn.readers}
+            ),
         )
 
     def forward(self, masks: Masks, augment: Augment | None = None) -> Forward:
