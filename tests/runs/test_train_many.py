@@ -95,7 +95,8 @@ def test_the_result_names_the_best_member_and_has_the_ensemble(finished):
     result, folder = finished
     assert json.loads((folder / "result.json").read_text()) == result
     assert [m["folder"] for m in result["members"]] == ["0", "1", "2", "3"]
-    assert [m["settings"] for m in result["members"]] == MEMBERS
+    last = {**MEMBERS[3], "prompt": "normalize | pad(2, init='uniform', scale=0.5)"}
+    assert [m["settings"] for m in result["members"]] == [*MEMBERS[:3], last]
     validation = [m["val_accuracy"] for m in result["members"]]
     assert result["best_member"] == int(np.argmax(validation))
     together = ensemble_predictions([folder / str(i) for i in range(4)], own_backbone.make())
