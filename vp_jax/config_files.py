@@ -73,7 +73,7 @@ def load(text: str) -> ConfigDict:
 
     file = find(text)
     spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"the config {text} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:

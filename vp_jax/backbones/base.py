@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from vp_jax.backbones.weights.table import Tree
+from vp_jax.errors import UserError
 
 ImageFn = Callable[[Tree, jax.Array], jax.Array]
 
@@ -71,6 +72,18 @@ class Backbone:
         default=None, repr=False
     )
     logit_scale: float | None = None
+
+    def source_logits(self, params: Tree, features: jax.Array) -> jax.Array:
+        """What `classify` gives, float32 `[B, len(source_classes)]`.
+
+        Raises:
+          UserError: there is no `classify`.
+        """
+        if self.classify is None:
+            raise UserError(
+                f"the backbone {self.name} has no source classes, so there are no logits of them"
+            )
+        return self.classify(params, features)
 
     def image_params(self, output: str = "features") -> dict[str, Any]:
         """The parameters that images need: no text tower, nothing the output does not use.

@@ -10,8 +10,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from vp_jax.backbones.layers.run import run
 from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.source_classes import source_classes
 from vp_jax.backbones.weights import table as weight_table
@@ -43,7 +45,7 @@ class Classifier:
       hub: the repository on the Hugging Face Hub that holds the weights by default.
     """
 
-    trunk: Callable[[jnp.dtype | None], nn.Module]
+    trunk: Callable[[DTypeLike | None], nn.Module]
     embed_dim: int
     classes: str
     tables: tuple[Table, ...]
@@ -120,7 +122,7 @@ def from_tensors(
     *,
     file: str,
     name: str,
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     hint: Hint = no_hint,
     classes: Sequence[str] = (),
 ) -> Tree:
@@ -209,7 +211,7 @@ def backbone(
     name: str,
     model: Classifier,
     params: Tree,
-    dtype: jnp.dtype | None = None,
+    dtype: DTypeLike | None = None,
     remat: str = "none",
     classes: Sequence[str] = (),
 ) -> Backbone:
@@ -226,7 +228,7 @@ def backbone(
 
     @side_by_side
     def apply(params: Tree, images: jax.Array) -> jax.Array:
-        return trunk.apply({"params": params["visual"]}, images).astype(jnp.float32)
+        return run(trunk, params["visual"], images)
 
     return Backbone(
         name=name,

@@ -8,9 +8,10 @@ counted, nor are products that do not depend on the input, which could be made o
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,8 @@ from vp_jax.errors import UserError, unknown
 from vp_jax.jaxprs import inner
 
 
-class Flops(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Flops:
     """Floating-point operations of a forward pass, from which those of its gradients follow.
 
     For the gradient with respect to what it multiplies, a product with weights costs as much
@@ -96,7 +98,7 @@ def image_flops(backbone: Backbone, output: str = "features") -> Flops:
 
     def outputs(params: Any, images: jax.Array) -> jax.Array:
         features = backbone.apply(params, images)
-        return features if output == "features" else backbone.classify(params, features)
+        return features if output == "features" else backbone.source_logits(params, features)
 
     return count(outputs, backbone.image_params(output), _image(backbone.image_size))
 
@@ -190,17 +192,21 @@ def _product(left: bool, right: bool) -> Flops:
     return (Flops(), Flops(weights=1), Flops(activations=1))[left + right]
 
 
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
+
+
 def _dot(equation: JaxprEqn) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
-    (left, _), (out,) = equation.invars, equation.outvars
-    return 2 * math.prod(out.aval.shape) * math.prod(left.aval.shape[i] for i in contracted)
+    left, out = _shape(equation.invars[0]), _shape(equation.outvars[0])
+    return 2 * math.prod(out) * math.prod(left[i] for i in contracted)
 
 
 def _convolution(equation: JaxprEqn) -> int:
-    kernel = equation.invars[1].aval.shape
+    kernel = _shape(equation.invars[1])
     outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
     each = math.prod(kernel) // outputs
-    positions = math.prod(equation.outvars[0].aval.shape)
+    positions = math.prod(_shape(equation.outvars[0]))
     return 2 * each * positions // math.prod(equation.params["lhs_dilation"])
 
 
@@ -212,7 +218,7 @@ _PRODUCTS: dict[str, Callable[[JaxprEqn], int]] = {
 
 def _attention(equation: JaxprEqn, depends: _Depends) -> tuple[Flops, _Depends]:
     """Scores of queries and keys, and the mixing of values by them; a mask saves nothing."""
-    query, key = (variable.aval.shape for variable in equation.invars[:2])
+    query, key = map(_shape, equation.invars[:2])
     tokens = key[1 if equation.params["layout"] == 0 else 2]  # layout 0: batch, tokens, heads, D
     of_query, of_key, of_value = depends[:3]
     flops = _product(of_query, of_key) + _product(of_query or of_key, of_value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -112,9 +113,10 @@ def _apply(params: Params, source_logits: jax.Array) -> jax.Array:
     return times(source_logits, params["weights"])
 
 
-def _finite(value: object) -> bool:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)
+def _finite(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return math.isfinite(value)
 
 
 def _check_smoothing(smoothing: object) -> None:

@@ -183,8 +183,8 @@ class _Problem(NamedTuple):
       solver: `"sklearn"` or `"optax"`.
     """
 
-    features: ArrayLike
-    labels: ArrayLike
+    features: np.ndarray | jax.Array
+    labels: np.ndarray | jax.Array
     mean: np.ndarray
     scale: float
     present: np.ndarray
@@ -194,25 +194,25 @@ class _Problem(NamedTuple):
 
 def _prepare(features: ArrayLike, labels: ArrayLike, classes: int, solver: str) -> _Problem:
     classes = check_int("the number of classes of a linear probe", classes, 2)
-    features, labels = _check_data("training", features, labels, classes)
+    x, y = _check_data("training", features, labels, classes)
     if solver not in SOLVERS:
         raise unknown("solver of a linear probe", solver, SOLVERS)
     if solver == "auto":
-        solver = "sklearn" if features.size * classes <= SKLEARN_UP_TO else "optax"
-    present, places = np.unique(labels, return_inverse=True)
+        solver = "sklearn" if x.size * classes <= SKLEARN_UP_TO else "optax"
+    present, places = np.unique(y, return_inverse=True)
     if present.size < 2:
         raise UserError(
-            f"a linear probe needs training images of at least 2 classes, but all {len(labels)}"
+            f"a linear probe needs training images of at least 2 classes, but all {len(y)}"
             f" are of class {present[0]}"
         )
-    mean = features.mean(axis=0, dtype=np.float64).astype(features.dtype)
-    features = features - mean
-    scale = math.sqrt(np.square(features).sum(axis=1, dtype=np.float64).mean()) or 1.0
-    features /= scale
-    places = places.astype(np.int32)
+    mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    x = x - mean
+    scale = math.sqrt(np.square(x).sum(axis=1, dtype=np.float64).mean()) or 1.0
+    x /= scale
+    data: tuple[np.ndarray | jax.Array, np.ndarray | jax.Array] = x, places.astype(np.int32)
     if solver == "optax":
-        features, places = jax.device_put((features.astype(np.float32), places))
-    return _Problem(features, places, mean.astype(np.float64), scale, present, classes, solver)
+        data = jax.device_put((x.astype(np.float32), data[1]))
+    return _Problem(*data, mean.astype(np.float64), scale, present, classes, solver)
 
 
 def _solve(problem: _Problem, c: float, max_iterations: int) -> Probe:
@@ -250,7 +250,7 @@ def _solve(problem: _Problem, c: float, max_iterations: int) -> Probe:
 
 
 def _check_c(c: object) -> float:
-    if isinstance(c, bool) or not isinstance(c, numbers.Real) or not 0 < c < math.inf:
+    if isinstance(c, bool) or not isinstance(c, numbers.Real) or not 0 < float(c) < math.inf:
         raise UserError(f"c of a linear probe must be a finite number above 0, got {c!r}")
     return float(c)
 

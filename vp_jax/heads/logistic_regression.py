@@ -61,15 +61,15 @@ def by_sklearn(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    features = np.asarray(features, np.float64)
+    x, y = np.asarray(features, np.float64), np.asarray(labels)
     # With two classes scikit-learn fits the difference of the columns, w = 2 * kernel[:, 1], under
     # a penalty of 0.5 * |w|^2, twice that of the two columns.
-    c = (2.0 if classes == 2 else 1.0) / (strength * len(labels))
-    tolerance *= _gradient_at_zero(features, labels, classes)
+    c = (2.0 if classes == 2 else 1.0) / (strength * len(y))
+    tolerance *= _gradient_at_zero(x, y, classes)
     model = LogisticRegression(C=c, tol=tolerance, max_iter=max_iterations)
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(features, labels)
+        model.fit(x, y)
     converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
     kernel, bias = model.coef_.T, model.intercept_
     if classes == 2:
@@ -113,6 +113,10 @@ def _gradient_at_zero(features: np.ndarray, labels: np.ndarray, classes: int) ->
     return float(largest)
 
 
+_Carry = tuple[dict[str, jax.Array], optax.OptState, jax.Array, jax.Array, jax.Array]
+"""Parameters, state, iterations; whether the gradient is small; whether nothing moved."""
+
+
 @functools.partial(jax.jit, static_argnames="classes")
 def _minimise(
     features: jax.Array,
@@ -139,7 +143,7 @@ def _minimise(
     value_and_grad = optax.value_and_grad_from_state(objective)
     at_zero = optax.tree.norm(jax.grad(objective)(params))
 
-    def step(carry):
+    def step(carry: _Carry) -> _Carry:
         params, state, i, _, _ = carry
         value, grad = value_and_grad(params, state=state)
         updates, state = optimizer.update(
@@ -150,7 +154,7 @@ def _minimise(
         small = optax.tree.norm(optax.tree.get(state, "grad")) <= tolerance * at_zero
         return moved, state, i + 1, small, same
 
-    def unfinished(carry):
+    def unfinished(carry: _Carry) -> jax.Array:
         _, _, i, small, same = carry
         return (i < max_iterations) & ~small & ~same
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from vp_jax.errors import UserError
@@ -16,7 +17,7 @@ from vp_jax.heads.semantic import semantic
 from vp_jax.heads.text import text
 from vp_jax.prompts.checks import resolve
 
-_HEADS = {
+_HEADS: dict[str, Callable[..., Head]] = {
     "first_k": first_k,
     "fixed": fixed,
     "random": random,

@@ -61,7 +61,7 @@ def text_features(
     """
     if not class_names or not templates:
         raise UserError("the text head needs at least one class name and one template")
-    total = 0.0
+    total = jnp.zeros((), jnp.float32)
     for template in templates:
         tokens = tokenize(class_texts(class_names, template))
         chunks = [tokens[i : i + TEXTS_PER_CALL] for i in range(0, len(tokens), TEXTS_PER_CALL)]

@@ -24,9 +24,10 @@ def keep_compiled_programs(folder: str | os.PathLike[str] | None) -> None:
       folder: of the compiled programs; made where it is missing. None: there is none.
     """
     own = os.environ.get(FOLDER)
-    if (own and "://" in own) or not (own or folder):
+    chosen = own or folder
+    if (own and "://" in own) or not chosen:
         return
-    place = pathlib.Path(os.path.expanduser(own or folder))
+    place = pathlib.Path(os.path.expanduser(chosen))
     if user_cache.is_usable(place):
         os.environ[FOLDER] = os.fspath(place)
         if not own:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import types
 from collections.abc import Callable, Iterator
 
 
@@ -28,7 +29,7 @@ class Interrupts:
       number: its number, or 0.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received: str | None = None
         self.number = 0
         self._deferring = False
@@ -39,7 +40,7 @@ class Interrupts:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
-    def _handle(self, number: int, frame) -> None:
+    def _handle(self, number: int, frame: types.FrameType | None) -> None:
         del frame
         again = self.received is not None
         self.received, self.number = signal.Signals(number).name, number

@@ -6,7 +6,10 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)  # the reader has left, the terminal is gone
 
@@ -18,7 +21,7 @@ class _Forgiving(io.FileIO):
     messages must not end a run.
     """
 
-    def write(self, data) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         try:
             return super().write(data)
         except OSError as error:

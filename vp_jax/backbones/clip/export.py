@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.clip.openai import OPENAI
 from vp_jax.backbones.weights.table import Tree, to_state_dict
@@ -12,7 +13,7 @@ from vp_jax.host import files
 
 
 def write_openai(
-    path: str | os.PathLike[str], name: str, params: Tree, dtype: np.dtype = np.float16
+    path: str | os.PathLike[str], name: str, params: Tree, dtype: DTypeLike = np.float16
 ) -> None:
     """Writes a file that `load` reads, and so do open_clip and the like.
 

@@ -65,12 +65,13 @@ HF = Table(
 
 def signature(size: ClipSize) -> dict[str, Shape]:
     """The few tensors, with their shapes, that tell this size of CLIP from the others."""
-    if size.patch_size is None:
+    if size.vit is None:
         return {}
-    rows, width = size.image_size // size.patch_size, size.vision_width
+    blocks, patch = size.vit
+    rows, width = size.image_size // patch, size.vision_width
     return {
         "text_projection.weight": (size.embed_dim, size.text_width),
-        f"{_VISION}.patch_embedding.weight": (width, 3, size.patch_size, size.patch_size),
+        f"{_VISION}.patch_embedding.weight": (width, 3, patch, patch),
         f"{_VISION}.position_embedding.weight": (rows**2 + 1, width),
-        f"vision_model.encoder.layers.{size.vision_layers - 1}.layer_norm1.weight": (width,),
+        f"vision_model.encoder.layers.{blocks - 1}.layer_norm1.weight": (width,),
     }

@@ -68,18 +68,19 @@ OPENAI = Table(
 
 def signature(size: ClipSize) -> dict[str, Shape]:
     """The few tensors, with their shapes, that tell this size of CLIP from the others."""
-    text = {"text_projection": (size.text_width, size.embed_dim)}
-    if size.patch_size is None:
-        rows, width = size.image_size // 32, size.vision_width
-        last = {
+    text: dict[str, Shape] = {"text_projection": (size.text_width, size.embed_dim)}
+    width = size.vision_width
+    if size.vit is None:
+        rows = size.image_size // 32
+        last: dict[str, Shape] = {
             f"visual.layer{stage + 1}.{blocks - 1}.bn1.weight": (width * 2**stage,)
-            for stage, blocks in enumerate(size.vision_layers)
+            for stage, blocks in enumerate(size.stages)
         }
-        pool = {"visual.attnpool.positional_embedding": (rows**2 + 1, 32 * width)}
-        return text | last | pool
-    rows, width = size.image_size // size.patch_size, size.vision_width
+        return text | last | {"visual.attnpool.positional_embedding": (rows**2 + 1, 32 * width)}
+    blocks, patch = size.vit
+    rows = size.image_size // patch
     return text | {
-        "visual.conv1.weight": (width, 3, size.patch_size, size.patch_size),
+        "visual.conv1.weight": (width, 3, patch, patch),
         "visual.positional_embedding": (rows**2 + 1, width),
-        f"visual.transformer.resblocks.{size.vision_layers - 1}.ln_1.weight": (width,),
+        f"visual.transformer.resblocks.{blocks - 1}.ln_1.weight": (width,),
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.clip import hf as clip_hf
 from vp_jax.backbones.clip import openai as clip_openai
@@ -59,7 +60,9 @@ def signatures(size: ClipSize) -> list[dict[str, Shape]]:
 def would_load(tensors: Mapping[str, np.ndarray], size: ClipSize) -> bool:
     """Whether a file holds this size of CLIP: every tensor, in its shape, finite."""
     found = _layout(tensors)
-    signature = _SIGNATURES[found](size) if found else {}  # which is quick to compare
+    if found is None:
+        return False
+    signature = _SIGNATURES[found](size)  # which is quick to compare
     fits = all(n in tensors and tensors[n].shape == s for n, s in signature.items())
     if not signature or not fits:
         return False
@@ -103,7 +106,7 @@ def from_tensors(
     *,
     file: str,
     model: str,
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     hint: Hint | None = None,
 ) -> Tree:
     """Makes the parameter tree out of the tensors of a file in either layout.

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers import remat
 from vp_jax.backbones.layers.attention import attention
@@ -28,7 +29,7 @@ class Bottleneck(nn.Module):
 
     features: int
     stride: int = 1
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -46,7 +47,7 @@ class AttentionPool(nn.Module):
 
     heads: int
     embed_dim: int
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -84,7 +85,7 @@ class ModifiedResNet(nn.Module):
     width: int
     heads: int
     embed_dim: int
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     remat: str = "none"
 
     @nn.compact

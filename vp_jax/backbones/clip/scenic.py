@@ -16,12 +16,15 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip.scenic_weights import table
 from vp_jax.backbones.clip.sizes import ClipSize
 from vp_jax.backbones.layers.inputs import check_images
+from vp_jax.backbones.layers.run import run
 from vp_jax.backbones.weights.table import AS_IT_IS, Tree, convert, to_state_dict
 from vp_jax.errors import UserError
 
@@ -61,18 +64,19 @@ def towers(size: ClipSize) -> tuple[nn.Module, nn.Module]:
       UserError: scenic cannot be imported.
     """
     module = layers()
-    if size.patch_size is None:
+    if size.vit is None:
         visual = module.ModifiedResNet(
             features=size.vision_width,
             out_features=size.embed_dim,
-            num_layers=size.vision_layers,
+            num_layers=size.stages,
             num_heads=size.vision_heads,
         )
     else:
+        blocks, patch_size = size.vit
         visual = module.VisionTransformer(
-            patch_size=size.patch_size,
+            patch_size=patch_size,
             features=size.vision_width,
-            num_layers=size.vision_layers,
+            num_layers=blocks,
             num_heads=size.vision_heads,
             out_features=size.embed_dim,
         )
@@ -86,7 +90,7 @@ def towers(size: ClipSize) -> tuple[nn.Module, nn.Module]:
     return visual, text
 
 
-def backbone(ours: Backbone, size: ClipSize, dtype: jnp.dtype | None = None) -> Backbone:
+def backbone(ours: Backbone, size: ClipSize, dtype: DTypeLike | None = None) -> Backbone:
     """The same CLIP, computed by scenic's modules.
 
     Args:
@@ -106,7 +110,7 @@ def backbone(ours: Backbone, size: ClipSize, dtype: jnp.dtype | None = None) -> 
     flat = to_state_dict(ours.params, table(size))
     for path, leaf in shapes.items():
         if path.endswith("/scale") and path not in flat:  # of a BatchNorm
-            flat[path] = jnp.ones(leaf.shape, leaf.dtype)
+            flat[path] = np.ones(leaf.shape, leaf.dtype)
     file = f"The parameter tree of {ours.name}"
     target = traverse_util.unflatten_dict(shapes, sep="/")
     params = convert(flat, AS_IT_IS, target, file=file, model=f"scenic's {ours.name}")
@@ -120,7 +124,7 @@ def backbone(ours: Backbone, size: ClipSize, dtype: jnp.dtype | None = None) -> 
         return visual.apply(variables, cast(images))[0].astype(jnp.float32)
 
     def encode_text(params: Tree, tokens: jax.Array) -> jax.Array:
-        return text.apply({"params": cast(params["text"])}, tokens).astype(jnp.float32)
+        return run(text, cast(params["text"]), tokens)
 
     return dataclasses.replace(
         ours, params=jax.tree.map(jnp.asarray, params), apply=apply, encode_text=encode_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.clip.resnet import ModifiedResNet
 from vp_jax.backbones.clip.text import TextTransformer
@@ -43,22 +43,35 @@ class ClipSize:
     context_length: int = 77
     hub: str | None = None
 
-    def image_tower(self, dtype: jnp.dtype | None = None) -> nn.Module:
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Bottlenecks of each stage of a ResNet; of a vision transformer none."""
+        return () if isinstance(self.vision_layers, int) else self.vision_layers
+
+    @property
+    def vit(self) -> tuple[int, int] | None:
+        """Blocks and side of a patch of a vision transformer; None for a ResNet."""
+        if self.patch_size is None or not isinstance(self.vision_layers, int):
+            return None
+        return self.vision_layers, self.patch_size
+
+    def image_tower(self, dtype: DTypeLike | None = None) -> nn.Module:
         """The Linen module that maps normalised images `[B, S, S, 3]` to `[B, embed_dim]`."""
-        if self.patch_size is None:
+        if self.vit is None:
             return ModifiedResNet(
                 image_size=self.image_size,
-                layers=self.vision_layers,
+                layers=self.stages,
                 width=self.vision_width,
                 heads=self.vision_heads,
                 embed_dim=self.embed_dim,
                 dtype=dtype,
             )
+        layers, patch_size = self.vit
         return VisionTransformer(
             image_size=self.image_size,
-            patch_size=self.patch_size,
+            patch_size=patch_size,
             width=self.vision_width,
-            layers=self.vision_layers,
+            layers=layers,
             heads=self.vision_heads,
             embed_dim=self.embed_dim,
             dtype=dtype,
@@ -76,14 +89,31 @@ class ClipSize:
         )
 
 
-def _vit(embed_dim, image_size, layers, width, patch_size, text_width, text_heads, hub):
+def _vit(
+    embed_dim: int,
+    image_size: int,
+    layers: int,
+    width: int,
+    patch_size: int,
+    text_width: int,
+    text_heads: int,
+    hub: str,
+) -> ClipSize:
     heads = width // 64
     return ClipSize(
         embed_dim, image_size, layers, width, patch_size, heads, text_width, 12, text_heads, hub=hub
     )
 
 
-def _resnet(embed_dim, image_size, layers, width, text_width, text_heads, hub):
+def _resnet(
+    embed_dim: int,
+    image_size: int,
+    layers: tuple[int, int, int, int],
+    width: int,
+    text_width: int,
+    text_heads: int,
+    hub: str,
+) -> ClipSize:
     heads = width * 32 // 64
     return ClipSize(
         embed_dim, image_size, layers, width, None, heads, text_width, 12, text_heads, hub=hub

@@ -168,11 +168,16 @@ class Tokenizer:
         That is cleaned, split into words, digits and punctuation, and cut: "A T-shirt!" becomes
         "a t - shirt !".
         """
-        row = [int(number) for number in row]
-        last = len(row) - 1 - row[::-1].index(self.end_id)
-        tokens = [self._bpe.id_to_token(number) for number in row[1:last]]
-        words = "".join(tokens).split(WORD_END)
+        ids = [int(number) for number in row]
+        last = len(ids) - 1 - ids[::-1].index(self.end_id)
+        words = "".join(map(self._token, ids[1:last])).split(WORD_END)
         return " ".join(self._bytes.decode([word]) for word in words if word)
+
+    def _token(self, number: int) -> str:
+        token = self._bpe.id_to_token(number)
+        if token is None:
+            raise ValueError(f"no token has the id {number}")
+        return token
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text, without start, end, padding or truncation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers import remat
 from vp_jax.backbones.layers.inputs import check_images
@@ -32,7 +32,7 @@ class VisionTransformer(nn.Module):
     layers: int
     heads: int
     embed_dim: int
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     remat: str = "none"
 
     @nn.compact

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 FUSED_DTYPES = (jnp.bfloat16, jnp.float16)
 LEAST_CAPABILITY = (8, 0)  # of CUDA, for cuDNN's flash attention
@@ -28,6 +30,7 @@ def attention(
     """
     if jax.local_devices()[0].platform == "cpu":
         return _heads_first(query, key, value, causal)
+    kernel: Literal["cudnn", "xla"]
     kernel = "cudnn" if is_fused(query.dtype, query.shape[-1]) else "xla"
     return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation=kernel)
 
@@ -53,7 +56,7 @@ def _heads_first(query: jax.Array, key: jax.Array, value: jax.Array, causal: boo
     return out.reshape(batch, heads, queries, width).swapaxes(1, 2)
 
 
-def is_fused(dtype: jnp.dtype, head_width: int) -> bool:
+def is_fused(dtype: DTypeLike, head_width: int) -> bool:
     """Whether cuDNN's flash attention, which stores no scores, computes heads of this kind here."""
     if dtype not in FUSED_DTYPES or head_width % 8 or head_width > MOST_HEAD_WIDTH:
         return False

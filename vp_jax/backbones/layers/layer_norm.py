@@ -7,6 +7,9 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+_Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # input, mean, 1 / deviation, scale
 
 
 def _mean(x: jax.Array) -> jax.Array:
@@ -36,14 +39,18 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) 
     return _forward(x, scale, bias, epsilon)[0]
 
 
-def _forward(x, scale, bias, epsilon):
+def _forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, _Saved]:
     mean = _mean(x)
     centred = x - mean
     inverse = jax.lax.rsqrt(_mean(centred * centred) + epsilon)
     return centred * inverse * scale + bias, (x, mean, inverse, scale)
 
 
-def _backward(epsilon, saved, gradient):
+def _backward(
+    epsilon: float, saved: _Saved, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     del epsilon
     x, mean, inverse, scale = saved
     hat = (x - mean) * inverse
@@ -65,7 +72,7 @@ class LayerNorm(nn.Module):
     """
 
     epsilon: float
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers.attention import attention
 from vp_jax.backbones.layers.layer_norm import LayerNorm
@@ -16,7 +17,7 @@ QUERIES = 2  # the place of `queries` among the arguments of a block, `self` bei
 
 
 def layer_norm(
-    name: str, dtype: jnp.dtype | None = None, epsilon: float = LAYER_NORM_EPSILON
+    name: str, dtype: DTypeLike | None = None, epsilon: float = LAYER_NORM_EPSILON
 ) -> LayerNorm:
     """LayerNorm, by default with CLIP's epsilon, 1e-5."""
     return LayerNorm(epsilon, dtype=dtype, name=name)
@@ -38,7 +39,7 @@ class Attention(nn.Module):
 
     heads: int
     causal: bool = False
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, queries: int | None = None) -> jax.Array:
@@ -81,7 +82,7 @@ class Block(nn.Module):
 
     heads: int
     causal: bool = False
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     activation: Callable[[jax.Array], jax.Array] = quick_gelu
     epsilon: float = LAYER_NORM_EPSILON
 

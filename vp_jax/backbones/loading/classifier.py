@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Sequence
 
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax import distributed
 from vp_jax.backbones import classifier
@@ -21,7 +21,7 @@ def load(
     name: str,
     weights: str | os.PathLike[str] | None,
     *,
-    dtype: jnp.dtype | None,
+    dtype: DTypeLike | None,
     remat: str,
     classes: Sequence[str],
 ) -> Backbone:

@@ -8,14 +8,15 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from vp_jax import distributed, errors
 from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip import config as clip_config
 from vp_jax.backbones.clip import params as clip_params
 from vp_jax.backbones.clip.sizes import MEAN, SIZES, STD, ClipSize
+from vp_jax.backbones.layers.run import run
 from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.loading import lookalikes
 from vp_jax.backbones.weights import files as weight_files
@@ -33,7 +34,7 @@ def load(
     name: str,
     weights: str | os.PathLike[str] | None,
     *,
-    dtype: jnp.dtype | None,
+    dtype: DTypeLike | None,
     remat: str,
     size: ClipSize,
 ) -> Backbone:
@@ -59,7 +60,7 @@ def from_params(
     params: Tree,
     tokenizer: TokenizerFn | None,
     *,
-    dtype: jnp.dtype | None,
+    dtype: DTypeLike | None,
     remat: str,
     size: ClipSize,
 ) -> Backbone:
@@ -119,7 +120,7 @@ def _backbone(
     size: ClipSize,
     params: Tree,
     tokenizer: TokenizerFn,
-    dtype: jnp.dtype | None,
+    dtype: DTypeLike | None,
     remat: str,
 ) -> Backbone:
     image_tower = size.image_tower(dtype).clone(remat=remat)
@@ -128,10 +129,10 @@ def _backbone(
 
     @side_by_side
     def apply(params: Tree, images: jax.Array) -> jax.Array:
-        return image_tower.apply({"params": params["visual"]}, images).astype(jnp.float32)
+        return run(image_tower, params["visual"], images)
 
     def encode_text(params: Tree, tokens: jax.Array) -> jax.Array:
-        return text_tower.apply({"params": params["text"]}, tokens).astype(jnp.float32)
+        return run(text_tower, params["text"], tokens)
 
     return Backbone(
         name=name,

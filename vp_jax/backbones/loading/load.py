@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax import errors
 from vp_jax.backbones import classifier
@@ -38,7 +38,7 @@ def load(
     name: str,
     weights: str | os.PathLike[str] | None = None,
     *,
-    dtype: jnp.dtype | None = None,
+    dtype: DTypeLike | None = None,
     remat: str = "none",
     size: ClipSize | None = None,
     source: str = "vp_jax",
@@ -88,7 +88,7 @@ def load(
 def _load_scenic(
     name: str,
     weights: str | os.PathLike[str] | None,
-    dtype: jnp.dtype | None,
+    dtype: DTypeLike | None,
     remat: str,
     size: ClipSize | None,
 ) -> Backbone:
@@ -115,7 +115,7 @@ def from_params(
     params: Tree,
     tokenizer: TokenizerFn | None = None,
     *,
-    dtype: jnp.dtype | None = None,
+    dtype: DTypeLike | None = None,
     remat: str = "none",
     size: ClipSize | None = None,
     source_classes: Sequence[str] = (),

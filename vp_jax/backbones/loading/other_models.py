@@ -94,7 +94,7 @@ _DO = {
 _PATTERNS = tuple((what, re.compile(rf"(?:^|.*[./])(?:{sign})")) for what, sign in _SIGNS)
 
 # Blocks of the stages, width and inputs of the second kernel of the first block.
-_RESNETS = {
+_RESNETS: dict[tuple[Shape, int, int, bool], str] = {
     ((3, 4, 6, 3), 64, 64, False): "ResNet-34",
     ((3, 4, 23, 3), 64, 64, True): "ResNet-101",
     ((3, 8, 36, 3), 64, 64, True): "ResNet-152",
@@ -198,8 +198,7 @@ def _clip(shapes: Mapping[str, Shape]) -> str:
 
 
 def _clip_sizes() -> set[Size]:
-    sizes = (size for size in SIZES.values() if size.patch_size is not None)
-    return {(s.vision_width, s.vision_layers, s.patch_size, s.image_size) for s in sizes}
+    return {(s.vision_width, *s.vit, s.image_size) for s in SIZES.values() if s.vit is not None}
 
 
 def _vit_sizes() -> set[Size]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers import remat
 from vp_jax.backbones.layers.inputs import check_images
@@ -43,7 +44,7 @@ class StandardizedConv(nn.Module):
     features: int
     size: int
     stride: int = 1
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -60,7 +61,7 @@ class StandardizedConv(nn.Module):
         )
 
 
-def _norm_relu(x: jax.Array, groups: int, name: str, dtype: jnp.dtype | None) -> jax.Array:
+def _norm_relu(x: jax.Array, groups: int, name: str, dtype: DTypeLike | None) -> jax.Array:
     norm = nn.GroupNorm(
         groups, epsilon=GROUP_NORM_EPSILON, use_fast_variance=False, dtype=dtype, name=name
     )
@@ -80,7 +81,7 @@ class PreActivationBottleneck(nn.Module):
     features: int
     stride: int
     groups: int
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -112,7 +113,7 @@ class BitResNet(nn.Module):
     layers: Sequence[int]
     width: int = 64
     groups: int = 32
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     remat: str = "none"
 
     @nn.compact

@@ -6,7 +6,7 @@ BiT normalises images with mean and std 0.5, not with ImageNet's statistics.
 from __future__ import annotations
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.classifier import Classifier
 from vp_jax.backbones.resnets.bit import BitResNet
@@ -16,7 +16,7 @@ LAYERS = (3, 4, 6, 3)  # of ResNet-50
 
 
 def _r50x1(classes: str, image_size: int, resize_size: int, hub: str) -> Classifier:
-    def trunk(dtype: jnp.dtype | None) -> nn.Module:
+    def trunk(dtype: DTypeLike | None) -> nn.Module:
         return BitResNet(image_size=image_size, layers=LAYERS, dtype=dtype)
 
     return Classifier(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers import remat
 from vp_jax.backbones.layers.inputs import check_images
@@ -49,7 +50,7 @@ class CifarResNet(nn.Module):
     image_size: int
     blocks: int
     width: int = 16
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     remat: str = "none"
 
     @nn.compact

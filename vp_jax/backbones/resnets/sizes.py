@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.classifier import Classifier
 from vp_jax.backbones.resnets.cifar import STAGES, CifarResNet
@@ -15,7 +15,7 @@ from vp_jax.backbones.resnets.resnet import ResNet
 from vp_jax.backbones.resnets.weights import TORCHVISION
 
 
-def trunk(module: type[nn.Module], **fields: object) -> Callable[[jnp.dtype | None], nn.Module]:
+def trunk(module: type[nn.Module], **fields: object) -> Callable[[DTypeLike | None], nn.Module]:
     """A function of the computation dtype that makes the module."""
     return lambda dtype: module(dtype=dtype, **fields)
 

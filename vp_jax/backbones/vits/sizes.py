@@ -10,7 +10,7 @@ come from, `deit_*` for any file of DeiT, or the accuracy is silently lower.
 from __future__ import annotations
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from vp_jax.backbones.classifier import Classifier
@@ -23,10 +23,18 @@ HEAD_WIDTH = 64
 HALF = (0.5, 0.5, 0.5)  # mean and std of Google's
 
 
-def vit(width: int, layers: int, patch_size: int, hub: str, *, mean=HALF, std=HALF) -> Classifier:
+def vit(
+    width: int,
+    layers: int,
+    patch_size: int,
+    hub: str,
+    *,
+    mean: tuple[float, float, float] = HALF,
+    std: tuple[float, float, float] = HALF,
+) -> Classifier:
     """A ViT of image size 224 with heads of width 64."""
 
-    def trunk(dtype: jnp.dtype | None) -> nn.Module:
+    def trunk(dtype: DTypeLike | None) -> nn.Module:
         return VisionTransformer(
             image_size=IMAGE_SIZE,
             patch_size=patch_size,

@@ -10,7 +10,7 @@ import functools
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from vp_jax.backbones.layers import remat
 from vp_jax.backbones.layers.inputs import check_images
@@ -43,7 +43,7 @@ class VisionTransformer(nn.Module):
     width: int
     layers: int
     heads: int
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
     remat: str = "none"
 
     @nn.compact

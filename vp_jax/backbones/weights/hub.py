@@ -6,7 +6,7 @@ Nothing is retried: without a network the error comes at once, and says what to 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from vp_jax.errors import UserError
 
@@ -80,9 +80,9 @@ def _cached(repo: str) -> pathlib.Path | None:
     return None
 
 
-def has_tokenizer(names: Collection[str]) -> bool:
-    names = set(names)
-    return "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names
+def has_tokenizer(names: Iterable[str]) -> bool:
+    there = set(names)
+    return "tokenizer.json" in there or {"vocab.json", "merges.txt"} <= there
 
 
 def _choose(repo: str, names: Collection[str]) -> str:

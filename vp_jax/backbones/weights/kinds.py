@@ -146,7 +146,7 @@ def _other(name: str, start: bytes, end: bytes) -> tuple[str, str] | None:
 def _is_onnx(start: bytes) -> bool:
     """Whether it begins with the version of a format and the name of a producer."""
     found = re.match(rb"\x08[\x02-\x1f]\x12([\x01-\x40])", start)
-    return bool(found) and start[4 : 4 + found[1][0]].isalnum()
+    return found is not None and start[4 : 4 + found[1][0]].isalnum()
 
 
 def _is_msgpack(start: bytes) -> bool:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vp_jax.backbones.weights.table import Shape
 
-Tensor = TypeVar("Tensor")
+
+class _Shaped(Protocol):
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+
+Tensor = TypeVar("Tensor", bound=_Shaped)
 
 WRAPPERS = (
     "state_dict",

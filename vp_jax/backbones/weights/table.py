@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jax.typing import DTypeLike
 
 from vp_jax.errors import UserError
 
@@ -146,7 +147,7 @@ def convert(
     file: str,
     model: str,
     ignore: Sequence[str] = (),
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     hint: Hint = no_hint,
 ) -> Tree:
     """Makes a parameter tree out of the tensors of a file.
@@ -177,7 +178,9 @@ def convert(
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Copies leave Python's lock alone.
         made = dict(zip(wanted, pool.map(make, wanted), strict=True))
     needed: dict[str, Shape] = {}
-    misfits, strange, not_finite = {}, {}, {}
+    misfits: dict[str, str] = {}
+    strange: dict[str, str] = {}
+    not_finite: dict[str, None] = {}
     for one in made.values():
         needed |= one.needed
         misfits |= one.misfits
@@ -234,7 +237,7 @@ def _make(
     shape: Shape,
     tensors: Mapping[str, np.ndarray],
     table: Table,
-    dtype: np.dtype,
+    dtype: DTypeLike,
 ) -> _Made:
     names, transform = _sources(table, path)
     needed = dict(zip(names, transform.source_shapes(shape), strict=True))
