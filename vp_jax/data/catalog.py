@@ -39,7 +39,7 @@ def source(task: Task) -> str:
     if task.format != "tfds":
         return {"npz": "an .npz file", "folder": "your folder", "coop": "CoOp's files"}[task.format]
     names = " and ".join(reversed(task.tfds_names))
-    if not download.is_ours(task.tfds_name):
+    if not download.is_ours(task.own_tfds_name):
         names = f"tfds {names}"
     return names + (", by hand" if task.manual else "")
 
@@ -128,11 +128,11 @@ def _coop(task: Task) -> str:
 
 
 def _state(task: Task, root: pathlib.Path) -> str:
-    if task.format == "folder" or (task.format == "npz" and task.file is None):
-        return "where the setting task.data_dir of a training says"
-    if task.format == "npz":
+    if task.format == "npz" and task.file is not None:
         file = root / task.file
         return f"{file}, which is {'there' if file.is_file() else 'not there'}"
+    if task.format in ("folder", "npz"):
+        return "where the setting task.data_dir of a training says"
     states = []
     for name in task.tfds_names:
         folder = tfds_source.find_prepared(name, root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,11 +74,11 @@ def _change(
 
 
 def _check(strength: float | Sequence[float]) -> tuple[float, float, float, float]:
-    values = (strength,) * 3 + (0.0,) if isinstance(strength, numbers.Real) else strength
+    values: Any = (strength,) * 3 + (0.0,) if isinstance(strength, numbers.Real) else strength
     try:
         brightness, contrast, saturation, hue = values
         good = all(
-            isinstance(v, numbers.Real) and not isinstance(v, bool) and 0 <= v < math.inf
+            isinstance(v, numbers.Real) and not isinstance(v, bool) and 0 <= float(v) < math.inf
             for v in values
         )
     except (TypeError, ValueError):

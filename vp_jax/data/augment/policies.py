@@ -124,7 +124,12 @@ def draw_operations(
 
 
 def _check_int(name: str, value: object, least: int, most: int | None) -> None:
-    good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not good or value < least or (most is not None and value > most):
+    good = (
+        isinstance(value, numbers.Integral)
+        and not isinstance(value, bool)
+        and least <= int(value)
+        and (most is None or int(value) <= most)
+    )
+    if not good:
         valid = f"at least {least}" if most is None else f"{least} to {most}"
         raise UserError(f"{name} is {value!r}; it must be a whole number, {valid}")

@@ -158,7 +158,9 @@ class Archive:
             raise UserError(f"{path} cannot be read as CSV in UTF-8: {brief(e)}") from e
 
 
-class WildsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class WildsBuilder(  # type: ignore[call-arg] # tfds has no types
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A dataset of WILDS: a subclass says what is in the table, and which images are in a split.
 
     The features are `image`, the file's bytes as they are, `file_name`, its path in the archive,
@@ -177,7 +179,7 @@ class WildsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict]]]:
         archive = Archive(self._find(dl_manager), self.TABLE)
-        splits = {name: [] for name in self.SPLITS}
+        splits: dict[str, list[Image]] = {name: [] for name in self.SPLITS}
         for image in self._images(archive):
             if image.split is not None:
                 splits[image.split].append(image)

@@ -98,6 +98,7 @@ def open_tree(path: pathlib.Path) -> FileTree:
     try:
         with path.open("rb") as file:
             start = file.read(8)
+        members: Mapping[str, archives.ZipMember] | Mapping[str, archives.TarMember]
         if start.startswith(b"PK"):
             content, members, folders = archives.list_zip(path)
         else:

@@ -115,6 +115,6 @@ def _write(path: pathlib.Path, name: str, file: BinaryIO) -> None:
         header = _header(member)
         if header.by_columns:
             turned = np.frombuffer(member.read(), header.dtype).reshape(header.shape[::-1]).T
-            file.write(memoryview(np.ascontiguousarray(turned)).cast("B"))
+            file.write(np.ascontiguousarray(turned).data.cast("B"))
         else:
             shutil.copyfileobj(member, file, _COPY_BYTES)

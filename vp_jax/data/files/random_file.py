@@ -35,17 +35,21 @@ class RandomFile:
           OSError: the file cannot be read.
           EOFError: it ends before.
         """
-        with self._lock:
-            if self._file is None:
-                self._file = self._open()
+        number = self._opened().fileno()
         parts, missing = [], size
         while missing:
-            part = os.pread(self._file.fileno(), missing, offset + size - missing)
+            part = os.pread(number, missing, offset + size - missing)
             if not part:
                 raise EOFError("the file ends too soon")
             parts.append(part)
             missing -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _opened(self) -> BinaryIO:
+        with self._lock:
+            if self._file is None:
+                self._file = self._open()
+            return self._file
 
     def _open(self) -> BinaryIO:
         return open(self._path, "rb", buffering=0)
@@ -77,7 +81,7 @@ class TemporaryCopy(RandomFile):
 
     def reader(self) -> BinaryIO:
         """A file object at the beginning; there may be only one at a time, since they share it."""
-        file = open(self._file.fileno(), "rb", closefd=False)
+        file = open(self._opened().fileno(), "rb", closefd=False)
         file.seek(0)
         return file
 

@@ -33,8 +33,8 @@ class Span:
         if not self.is_wide:
             self._ends.add(int(image.min()))
             self._ends.add(int(image.max()))
-            levels = self.levels(1)
-            self.is_wide = levels.high - levels.low >= SLIVER
+            ends = tuple(self._ends)  # Others may add to them meanwhile.
+            self.is_wide = max(ends) - min(ends) >= SLIVER
 
     def levels(self, images: int) -> Levels | None:
         """What was found in so many images; None if there were none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -132,7 +133,7 @@ def build(
     Args:
       place: of the entry.
       fingerprint: of the dataset.
-      shape: of the images; None for an entry without images, whose `fill` gets None for an array.
+      shape: of the images; None for an entry without images, whose `fill` gets an empty array.
       fill: writes the images and returns the index.
 
     Raises:
@@ -146,12 +147,11 @@ def build(
     except OSError as e:
         raise _unwritable(place.parent, e) from e
     try:
-        array, forget = None, lambda: None
-        if shape is not None:
+        if shape is None:
+            index = fill(np.empty(0, np.uint8), lambda: None)
+        else:
             array = _create(staging / IMAGES, shape)
-            forget = lambda: release(array)  # noqa: E731
-        index = fill(array, forget)
-        if array is not None:
+            index = fill(array, functools.partial(release, array))
             array.flush()
         try:
             _write_index(staging, index)

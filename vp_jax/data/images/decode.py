@@ -80,9 +80,7 @@ def decode_image(encoded: bytes, *, upright: bool = False, white: int | None = N
         try:
             numbers = grey_levels.declared(image)
             image.load()
-            if upright:
-                image = _upright(image)
-            pixels = _rgb(image, numbers, white)
+            pixels = _rgb(_upright(image) if upright else image, numbers, white)
         except (CorruptImage, MemoryError):
             raise
         except Exception as e:  # Decoders raise a dozen types for damaged files.

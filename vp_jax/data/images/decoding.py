@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -134,6 +134,12 @@ class Decoder(NamedTuple):
             ) from e
 
 
+class Rows(Protocol):
+    """What images are written into, row by row."""
+
+    def __setitem__(self, index: int, value: np.ndarray, /) -> None: ...
+
+
 class MixedSizes(Exception):
     """Images that were taken to have one size have several."""
 
@@ -194,7 +200,10 @@ def _first_shape(splits: Sequence[Examples], upright: bool) -> Shape | None:
 
 
 def decode_all(
-    decoder: Decoder, images: np.ndarray, progress: bool = True, release: Callable = lambda: None
+    decoder: Decoder,
+    images: Rows,
+    progress: bool = True,
+    release: Callable[[], object] = lambda: None,
 ) -> Index:
     """Decodes every image into its row.
 
@@ -225,10 +234,12 @@ def decode_all(
         except Exception as e:  # Decoders raise a dozen types for damaged files.
             if isinstance(e, WiderRange) and decoder.white is None:
                 raise
-            if example is None and (examples.labels is None or not isinstance(e, UserError)):
+            if example is not None:
+                key, label = example.key, example.label
+            elif examples.labels is not None and isinstance(e, UserError):
+                key, label = None, examples.labels[index]
+            else:
                 raise
-            key = None if example is None else example.key
-            label = examples.labels[index] if example is None else example.label
             return _Seen(int(label), failure=describe(examples.split, index, key, e))
         return _Seen(example.label, example.group, content)
 
@@ -253,10 +264,9 @@ def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
       UserError: the dataset itself is damaged.
     """
     if check:
-        scratch = _Discard()
-        return decode_all(decoder, scratch, progress)
+        return decode_all(decoder, _Discard(), progress)
     if all(is_known(examples) for examples in decoder.splits):
-        labels = np.concatenate([examples.labels for examples in decoder.splits])
+        labels = np.concatenate([x.labels for x in decoder.splits if x.labels is not None])
         groups = [
             np.zeros(len(x), np.int64) if x.groups is None else x.groups for x in decoder.splits
         ]
@@ -274,7 +284,7 @@ def read_index(decoder: Decoder, check: bool, progress: bool = True) -> Index:
 class _Discard:
     """An array that forgets what is written."""
 
-    def __setitem__(self, index: int, value: np.ndarray) -> None:
+    def __setitem__(self, index: int, value: np.ndarray, /) -> None:
         pass
 
 
@@ -292,13 +302,14 @@ def _pass(
     one: Callable[[int], _Seen],
     what: str,
     progress: bool,
-    release: Callable = lambda: None,
+    release: Callable[[], object] = lambda: None,
 ) -> Index:
     """Calls `one` for every row."""
     total = decoder.shape[0]
     labels, groups = np.zeros(total, np.int64), np.zeros(total, np.int64)
     content = np.zeros(total, np.uint64)
-    good, failures = np.ones(total, bool), {}
+    good = np.ones(total, bool)
+    failures: dict[int, str] = {}
 
     def chunk(start: int) -> int:
         stop = min(start + CHUNK, total)

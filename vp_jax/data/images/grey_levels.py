@@ -8,7 +8,8 @@ in a PNG file of 16 bits the chunk sBIT says how exact the numbers are, not that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +41,9 @@ class Numbers(NamedTuple):
 
 def declared(image: Image.Image) -> Numbers | None:
     """What a file declares, just opened; None where Pillow makes 8 bits of it by itself."""
-    tags = image.tag_v2 if image.format == "TIFF" else {}
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     signed = tags.get(_SAMPLE_FORMAT, (1,))[0] == _SIGNED
     if image.mode == "L" and signed:
         return Numbers(np.dtype(np.int8), 127, False)

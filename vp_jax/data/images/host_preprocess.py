@@ -35,7 +35,7 @@ def preprocess_one(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
     """
     image = np.asarray(image)
     check_images(image, ("h", "w", 3))
-    rows, columns = axes(*image.shape[:2], rule)
+    rows, columns = axes(image.shape[0], image.shape[1], rule)
     if max(image.shape[:2]) > _ELONGATED * min(image.shape[:2]):
         turned = _weighted(columns, image[rows.seen, columns.seen].swapaxes(0, 1)).swapaxes(0, 1)
         return _weighted(rows, turned)

@@ -19,9 +19,10 @@ class Images(Protocol):
       shape: `(N, h, w, 3)`.
     """
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
-    def __getitem__(self, index: Any) -> np.ndarray: ...
+    def __getitem__(self, index: Any, /) -> np.ndarray: ...
 
     def __len__(self) -> int: ...
 
@@ -66,10 +67,10 @@ class MappedImages:
     """
 
     def __init__(self, path: pathlib.Path):
-        self._path = path
-        self._map()
+        self._map(path)
 
-    def _map(self) -> None:
+    def _map(self, path: pathlib.Path) -> None:
+        self._path = path
         self._array = np.load(self._path, mmap_mode="r", allow_pickle=False)
         self.shape, self.dtype = self._array.shape, self._array.dtype
         self._read = 0
@@ -78,7 +79,7 @@ class MappedImages:
         return self._path
 
     def __setstate__(self, path: pathlib.Path) -> None:
-        self.__init__(path)
+        self._map(path)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -96,7 +97,7 @@ def release(array: np.memmap) -> None:
     """Gives the pages of a mapped file back to the system; what was written is kept."""
     import mmap
 
-    array._mmap.madvise(mmap.MADV_DONTNEED)
+    array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined] # NumPy leaves it out
 
 
 class DecodedImages:

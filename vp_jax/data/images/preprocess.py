@@ -56,16 +56,16 @@ def resize_and_crop(images: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> j
     Raises:
       UserError: for images of another dtype or shape, or matrices that do not fit them.
     """
-    images, rows, columns = jnp.asarray(images), jnp.asarray(rows), jnp.asarray(columns)
-    check_images(images, ("B", "h", "w", 3))
-    if (rows.shape[-1:], columns.shape[-1:]) != (images.shape[1:2], images.shape[2:3]):
+    x, by_row, by_column = jnp.asarray(images), jnp.asarray(rows), jnp.asarray(columns)
+    check_images(x, ("B", "h", "w", 3))
+    if (by_row.shape[-1:], by_column.shape[-1:]) != (x.shape[1:2], x.shape[2:3]):
         raise UserError(
-            f"matrices of shapes {rows.shape} and {columns.shape} do not fit images of shape"
-            f" {images.shape}: take resize_matrices({images.shape[1]}, {images.shape[2]}, rule)"
+            f"matrices of shapes {by_row.shape} and {by_column.shape} do not fit images of shape"
+            f" {x.shape}: take resize_matrices({x.shape[1]}, {x.shape[2]}, rule)"
         )
-    turned = jnp.transpose(images, (0, 3, 2, 1)).astype(jnp.float32)  # [B, 3, w, h]
-    turned = _resize_rows(columns, turned)  # [B, 3, S, h]
-    planes = _resize_rows(rows, jnp.swapaxes(turned, 2, 3))  # [B, 3, S, S]
+    turned = jnp.transpose(x, (0, 3, 2, 1)).astype(jnp.float32)  # [B, 3, w, h]
+    turned = _resize_rows(by_column, turned)  # [B, 3, S, h]
+    planes = _resize_rows(by_row, jnp.swapaxes(turned, 2, 3))  # [B, 3, S, S]
     return jnp.transpose(planes.astype(jnp.uint8), (0, 2, 3, 1))
 
 
@@ -86,12 +86,12 @@ def preprocess(images: ArrayLike, rule: ResizeRule | None) -> jax.Array:
     >>> preprocess(np.zeros((2, 32, 48, 3), np.uint8), ResizeRule(224)).shape
     (2, 224, 224, 3)
     """
-    images = jnp.asarray(images)
-    check_images(images, ("B", "h", "w", 3))
+    x = jnp.asarray(images)
+    check_images(x, ("B", "h", "w", 3))
     # A rule changes nothing only where it crops nothing off images that have its size.
-    if rule and not images.shape[1] == images.shape[2] == rule.short_side == rule.image_size:
-        images = resize_and_crop(images, *resize_matrices(*images.shape[1:3], rule))
-    return images.astype(jnp.float32) / 255.0
+    if rule and not x.shape[1] == x.shape[2] == rule.short_side == rule.image_size:
+        x = resize_and_crop(x, *resize_matrices(*x.shape[1:3], rule))
+    return x.astype(jnp.float32) / 255.0
 
 
 def _resize_rows(weights: jax.Array, planes: jax.Array) -> jax.Array:

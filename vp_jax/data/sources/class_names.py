@@ -57,9 +57,10 @@ def resolve(task: Task, source: Source, override: Override = None) -> tuple[str,
     """
     where, by_user = origin(task, source, override)
     if override:
-        is_file = isinstance(override, str | os.PathLike)
-        path = files.expanded(override) if is_file else None
-        names = tuple(override) if path is None else _read_file(path, source)
+        if isinstance(override, str | os.PathLike):
+            names = _read_file(files.expanded(override), source)
+        else:
+            names = tuple(override)
     elif task.class_names is not None:
         names = task.class_names
     elif source.class_names is not None:

@@ -54,8 +54,9 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
         raise UserError(f"{where} has nothing in {_lines(empty)}: {_HELP}")
     pairs = _pairs(lines, classes, where)
     names = [number for number, pair in enumerate(pairs, 1) if pair is None]
-    if not names and pairs:
-        return _from_pairs(pairs, classes, where)
+    whole = [pair for pair in pairs if pair is not None]
+    if whole and not names:
+        return _from_pairs(whole, classes, where)
     if len(names) < len(lines):
         raise UserError(
             f"{where} mixes lines with and without a class: {_lines(names)} should begin with the "
@@ -64,7 +65,7 @@ def parse(content: bytes, classes: Sequence[str], where: str) -> tuple[str, ...]
     return _from_lines([_unquoted(line) for line in lines], classes, where)
 
 
-def _pairs(lines: Sequence[str], classes: Sequence[str], where: str) -> list[_Pair | None]:
+def _pairs(lines: Sequence[str], classes: Sequence[str], where: str) -> Sequence[_Pair | None]:
     """The class and the name that each line holds; None for a line that is a name."""
     known = frozenset(classes)
     cut = [_cut(line) for line in lines]
@@ -81,7 +82,9 @@ def _pairs(lines: Sequence[str], classes: Sequence[str], where: str) -> list[_Pa
 def _cut(line: str) -> _Pair | None:
     """What may be a class and its name; None for a line that nothing parts."""
     found = re.search("\t", line) or _SEPARATOR.search(line)
-    return found and (_unquoted(line[: found.start()]), _unquoted(line[found.end() :]))
+    if found is None:
+        return None
+    return _unquoted(line[: found.start()]), _unquoted(line[found.end() :])
 
 
 def _unquoted(text: str) -> str:
@@ -92,14 +95,15 @@ def _unquoted(text: str) -> str:
 
 def _by_number(
     pairs: Sequence[_Pair | None], classes: Sequence[str], where: str
-) -> list[_Pair | None] | None:
+) -> list[_Pair] | None:
     """The classes and names of lines that begin with the number of a class; None if they do not."""
-    if not pairs or any(pair is None for pair in pairs):
+    whole = [pair for pair in pairs if pair is not None]
+    if not whole or len(whole) < len(pairs):
         return None
-    first = _first_number([number for number, _ in pairs], len(classes))
+    first = _first_number([number for number, _ in whole], len(classes))
     if first is None:
         return None
-    named = [(classes[int(number) - first], name) for number, name in pairs]
+    named = [(classes[int(number) - first], name) for number, name in whole]
     for line, (key, name) in enumerate(named, 1):
         if name in classes and name != key:
             raise UserError(

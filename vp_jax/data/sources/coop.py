@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vp_jax.data.tasks.examples import Example, Examples, Source
-from vp_jax.data.tasks.task import Task
+from vp_jax.data.tasks.task import Coop, Task
 from vp_jax.errors import UserError, brief
 
 SPLITS = ("train", "val", "test")
@@ -46,12 +46,12 @@ def read(task: Task, root: pathlib.Path) -> Source:
       UserError: the split file or an image is missing; the file is no such JSON; a path leads out
         of the folder; an image is named twice; or labels and class names do not go together.
     """
-    folder = find(task, root)
-    file = folder / task.coop.file
+    folder, coop = find(task, root), _coop(task)
+    file = folder / coop.file
     splits = _load(file)
     names = _class_names(splits, file)
     _check_overlap(splits, file)
-    images = folder / task.coop.images
+    images = folder / coop.images
     states = _states(splits, images, file)
     sizes = {path: size for path, size, _ in states}
 
@@ -79,15 +79,22 @@ def find(task: Task, root: pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: it is in neither.
     """
-    for folder in (root / task.coop.folder, root):
-        if (folder / task.coop.file).is_file():
+    coop = _coop(task)
+    for folder in (root / coop.folder, root):
+        if (folder / coop.file).is_file():
             return folder
     raise UserError(
-        f"the task {task.name!r} in CoOp's splits needs the split file {task.coop.file}, which is "
-        f"not at {root / task.coop.folder / task.coop.file}; {_HOW}. Put it there, beside the "
-        f"images in {posixpath.join(task.coop.folder, task.coop.images, '')}, or name the folder "
-        "with --config.task.data_dir=DIR"
+        f"the task {task.name!r} in CoOp's splits needs the split file {coop.file}, which is not "
+        f"at {root / coop.folder / coop.file}; {_HOW}. Put it there, beside the images in "
+        f"{posixpath.join(coop.folder, coop.images, '')}, or name the folder with "
+        "--config.task.data_dir=DIR"
     )
+
+
+def _coop(task: Task) -> Coop:
+    if task.coop is None:
+        raise UserError(f"the task {task.name!r} is not among those that CoOp has splits of")
+    return task.coop
 
 
 def _load(file: pathlib.Path) -> dict[str, list[Entry]]:

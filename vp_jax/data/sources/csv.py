@@ -129,7 +129,7 @@ def _layout(rows: Sequence[Row], path: pathlib.Path) -> Layout:
                 f"{path} has the class {unknown.label!r} in {split} (line {unknown.line}) but not "
                 "in train"
             )
-    labelled = {
+    labelled: dict[str, list[tuple[str, int]]] = {
         split: sorted(
             ((row.path, label[row.label]) for row in splits[split]), key=lambda x: (x[1], x[0])
         )
@@ -149,8 +149,8 @@ def _beside(path: pathlib.Path, rows: Sequence[Row]) -> _Place:
         if prefix is not None and prefix not in trees:
             file = root / prefix
             trees[prefix] = open_tree(file) if file.is_file() else None
-        tree = trees.get(prefix or "")
-        if tree is not None:
+        tree = None if prefix is None else trees[prefix]
+        if prefix is not None and tree is not None:
             stamps.append(row.path)
             sizes[row.path] = tree.sizes.get(row.path[len(prefix) + 1 :], -1)
         else:
@@ -223,6 +223,6 @@ class _ReadAnywhere:
 
     def __call__(self, name: str) -> bytes:
         prefix = _archive_part(name)
-        if prefix in self.archives:
+        if prefix is not None and prefix in self.archives:
             return self.archives[prefix](name[len(prefix) + 1 :])
         return self.on_disk(name)

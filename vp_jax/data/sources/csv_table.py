@@ -62,8 +62,8 @@ def parse(content: bytes, where: str, *, named: bool = False) -> list[Row]:
         raise UserError(f"{where} cannot be read at line {reader.line_num}: {e}") from e
     if not lines:
         raise UserError(f"{where} is empty: {HELP}")
-    columns, lines = csv_columns.find(lines, where, named)
-    rows = [_row(number, cells, columns) for number, cells in lines]
+    columns, below = csv_columns.find(lines, where, named)
+    rows = [_row(number, cells, columns) for number, cells in below]
     problems = list(_problems(rows, columns.split >= 0))
     if problems or not rows:
         shown = "; ".join(problems[:_SHOWN]) or "there are no lines below the header"

@@ -53,7 +53,7 @@ def command(
       tfds_name: which dataset, if the task has two.
       manual_dir: where files lie that a person has fetched, if not at the usual place.
     """
-    tfds_name = tfds_name or task.tfds_name
+    tfds_name = tfds_name or task.own_tfds_name
     ours = is_ours(tfds_name)
     name = tfds_name.partition("/")[0].removeprefix("vp_") if ours else task.name
     command = f"python -m vp_jax.data prepare {name} --data_dir={os.fspath(data_dir)}"
@@ -78,7 +78,7 @@ def missing(
     manual_dir: pathlib.Path | None = None,
 ) -> UserError:
     """The error for a dataset that is not under `root`, with everything that helps."""
-    tfds_name = tfds_name or task.tfds_name
+    tfds_name = tfds_name or task.own_tfds_name
     path = tfds_name.partition(":")[0]
     tensorflow = "" if is_ours(tfds_name) else " and TensorFlow (pip install 'vp_jax[data]')"
     by_hand = manual(task, root, manual_dir)
@@ -117,7 +117,7 @@ def download(
     """
     import tensorflow_datasets as tfds
 
-    tfds_name = tfds_name or task.tfds_name
+    tfds_name = tfds_name or task.own_tfds_name
     manual_dir = manual_dir or manual_folder(root)
     try:
         if is_ours(tfds_name):

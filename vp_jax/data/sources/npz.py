@@ -44,12 +44,12 @@ def read(task: Task, path: pathlib.Path) -> Source:
         no space to decompress it.
     """
     path = _find(task, path)
-    arrays = _load(task, path)
-    names = _class_names(arrays.get("class_names"), path)
+    images, others = _load(task, path)
+    names = _class_names(others.get("class_names"), path)
     splits = {}
     for split in _SPLITS:
-        if f"{split}_data" in arrays or f"{split}_target" in arrays:
-            splits[split] = _examples(arrays, split, path)
+        if f"{split}_data" in images or f"{split}_target" in others:
+            splits[split] = _examples(images, others, split, path)
     return Source(
         path,
         None if names is None else len(names),
@@ -77,13 +77,14 @@ def _find(task: Task, path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray | StoredArray]:
-    """The arrays of the file that mean something here, by name; images stay in it."""
+def _load(task: Task, path: pathlib.Path) -> tuple[dict[str, StoredArray], dict[str, np.ndarray]]:
+    """The arrays that mean something here, by name: images, which stay in the file, and others."""
     if not zipfile.is_zipfile(path):
         raise UserError(
             f"{path} is damaged or of another kind; the task {task.name!r} needs {CONTENT}"
         )
-    arrays: dict[str, np.ndarray | StoredArray] = {}
+    images: dict[str, StoredArray] = {}
+    others: dict[str, np.ndarray] = {}
     name = "its list of arrays"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -96,10 +97,10 @@ def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray | StoredArray]
             for name in _REQUIRED + _OPTIONAL:
                 if name in file.files and name.endswith("_data"):
                     check = functools.partial(_check_images, path, name)
-                    arrays[name] = open_array(path, name, check)
+                    images[name] = open_array(path, name, check)
                 elif name in file.files:
-                    arrays[name] = file[name]
-                    if not isinstance(arrays[name], np.ndarray):
+                    others[name] = file[name]
+                    if not isinstance(others[name], np.ndarray):
                         raise ValueError("it is no array of NumPy")
     except UserError:
         raise
@@ -108,7 +109,7 @@ def _load(task: Task, path: pathlib.Path) -> dict[str, np.ndarray | StoredArray]
             f"{path} cannot be read, at {name}: {brief(e)}. The file is damaged or holds Python "
             "objects; replace it"
         ) from e
-    return arrays
+    return images, others
 
 
 def _check_images(path: pathlib.Path, name: str, images: Header) -> None:
@@ -124,18 +125,21 @@ def _check_images(path: pathlib.Path, name: str, images: Header) -> None:
 
 
 def _examples(
-    arrays: Mapping[str, np.ndarray | StoredArray], split: str, path: pathlib.Path
+    arrays: Mapping[str, StoredArray],
+    targets: Mapping[str, np.ndarray],
+    split: str,
+    path: pathlib.Path,
 ) -> Examples:
-    names = (f"{split}_data", f"{split}_target")
-    for name, other in (names, names[::-1]):
-        if name not in arrays:
+    data, target = f"{split}_data", f"{split}_target"
+    for name, other, there in ((data, target, arrays), (target, data, targets)):
+        if name not in there:
             raise UserError(f"{path} has {other} but no {name}; add or remove one of them")
-    images, labels = (arrays[name] for name in names)
-    _check(labels.dtype.kind in "iu", path, names[1], labels, "integers")
-    count = images.shape[0]
-    _check(labels.shape == (count,), path, names[1], labels, f"[{count}] as the images")
-    flat = len(images.shape) == 2
-    size = (math.isqrt(images.shape[1]),) * 2 if flat else images.shape[1:3]
+    images, labels = arrays[data], targets[target]
+    _check(labels.dtype.kind in "iu", path, target, labels, "integers")
+    count, *sides = images.shape
+    _check(labels.shape == (count,), path, target, labels, f"[{count}] as the images")
+    side = math.isqrt(sides[0])
+    size = (side, side) if len(sides) == 1 else (sides[0], sides[1])
     labels = labels.astype(np.int64)
     return Examples(split, count, _ReadExample(images, size, labels), labels, shape=(*size, 3))
 

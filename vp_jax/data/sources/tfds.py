@@ -83,11 +83,12 @@ def _prepared(
 
 def _open(task: Task, root: pathlib.Path, folders: Mapping[str, pathlib.Path]) -> Source:
     builders = {name: _builder(task, folder) for name, folder in folders.items()}
-    folder, builder = folders[task.tfds_name], builders[task.tfds_name]
+    own = task.own_tfds_name
+    folder, builder = folders[own], builders[own]
     for name in folders:
         _check_features(task, folders[name], builders[name].info.features)
 
-    def examples(split: str, name: str = task.tfds_name) -> Examples:
+    def examples(split: str, name: str = own) -> Examples:
         records = _records(task, root, builders[name], split)
         features = builders[name].info.features
         key = next((k for k in _NAME_KEYS if k in features and features[k].shape == ()), None)
@@ -96,7 +97,7 @@ def _open(task: Task, root: pathlib.Path, folders: Mapping[str, pathlib.Path]) -
 
     train = Examples("train", 0, _no_example)
     if task.train is not None:
-        train = examples(task.train, task.train_tfds_name or task.tfds_name)
+        train = examples(task.train, task.train_tfds_name or own)
     num_classes, class_names = _classes(task, builder.info.features)
     return Source(
         folder,

@@ -68,9 +68,10 @@ def order(run: Classes, data: Classes, of_run: str, of_data: str) -> np.ndarray:
         by_own = _places(run.own, data.own)
     if by_key is not None and by_own is not None and not np.array_equal(by_key, by_own):
         i = int(np.flatnonzero(by_key != by_own)[0])
+        keys, here, there = data.keys or (), data.own or (), run.own or ()
         raise UserError(
             f"the classes of {of_data} are those of {of_run}, but under each other's names: "
-            f"{data.keys[i]!r} is called {data.own[i]!r} here and {run.own[by_key[i]]!r} there, so "
+            f"{keys[i]!r} is called {here[i]!r} here and {there[by_key[i]]!r} there, so "
             "it is unclear which class its images are of. Let a class that kept its images keep "
             "its name and its folder or label"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ Digests = dict[str, Any]
 
 def checksum(image: bytes | np.ndarray) -> int:
     """64 bits that stand for an image file's bytes, or for an array."""
-    content = image if isinstance(image, bytes) else np.ascontiguousarray(image)
+    content = image if isinstance(image, bytes) else np.ascontiguousarray(image).data
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
@@ -45,7 +45,8 @@ class Contents(NamedTuple):
 
     def take(self, rows: np.ndarray) -> Contents:
         """Some of the examples."""
-        return Contents(*(None if x is None else x[rows] for x in self))
+        others = (self.content, self.names, self.sizes)
+        return Contents(self.labels[rows], *(None if x is None else x[rows] for x in others))
 
     def files(self) -> np.ndarray | None:
         """A checksum of each file's own name, size and label, uint64 `[N]`."""
@@ -104,8 +105,8 @@ def changes(there: Mapping[str, Digests], here: Mapping[str, Digests]) -> list[s
 def aligned(one: Contents, other: Contents) -> np.ndarray | None:
     """For each example of a split its place in another one with the same; None for others."""
     ids = (one.content, other.content), (one.files(), other.files())
-    known = next((pair for pair in ids if all(x is not None for x in pair)), None)
-    there, here = known or (np.zeros(len(x.labels), np.uint64) for x in (one, other))
+    known = next(((a, b) for a, b in ids if a is not None and b is not None), None)
+    there, here = known or tuple(np.zeros(len(x.labels), np.uint64) for x in (one, other))
     if np.array_equal(there, here) and np.array_equal(one.labels, other.labels):
         return np.arange(len(here))
     if known is None or len(there) != len(here):
@@ -140,8 +141,7 @@ def details(there: Mapping[str, Contents], here: Mapping[str, Contents]) -> list
     """
     shared = [name for name in there if name in here]
     both = [x[name] for x in (there, here) for name in shared]
-    kinds = ([x.content for x in both], [x.files() for x in both])
-    ids = next((found for found in kinds if all(x is not None for x in found)), None)
+    ids = _known([x.content for x in both]) or _known([x.files() for x in both])
     if not ids:
         return []
     before = _rows(there, shared, ids[: len(shared)])
@@ -168,13 +168,19 @@ def overlap(seen: np.ndarray, contents: Contents) -> int | None:
     return int(np.isin(contents.content, seen).sum())
 
 
+def _known(ids: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """All of them; empty where one is not known."""
+    known = [x for x in ids if x is not None]
+    return known if len(known) == len(ids) else []
+
+
 def _rows(
     contents: Mapping[str, Contents], splits: Sequence[str], ids: Sequence[np.ndarray]
 ) -> list[_Row]:
     rows = []
     for split, of_split in zip(splits, ids, strict=True):
-        names = contents[split].names
-        names = [None] * len(of_split) if names is None else names
+        known = contents[split].names
+        names: Iterable[str | None] = [None] * len(of_split) if known is None else known
         labels = contents[split].labels.tolist()
         rows += [
             _Row(one, label, split, name)
@@ -211,6 +217,6 @@ def _digest(ids: np.ndarray | None, labels: np.ndarray, ordered: bool) -> str | 
     if ids is None:
         return None
     order = slice(None) if ordered else np.lexsort((labels, ids))
-    total = hashlib.blake2b(np.ascontiguousarray(ids[order], "<u8"), digest_size=8)
-    total.update(np.ascontiguousarray(labels[order], "<i4"))
+    total = hashlib.blake2b(np.ascontiguousarray(ids[order], "<u8").data, digest_size=8)
+    total.update(np.ascontiguousarray(labels[order], "<i4").data)
     return total.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ class Example(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Examples(Sequence[Example]):
+class Examples:
     """One split: `examples[i]` for `0 <= i < len(examples)`, read when asked for.
 
     Reading an example from a damaged file raises UserError. Several threads may read at once.
@@ -52,6 +52,9 @@ class Examples(Sequence[Example]):
 
     def __len__(self) -> int:
         return self.size
+
+    def __iter__(self) -> Iterator[Example]:
+        return map(self.get, range(self.size))
 
     def __getitem__(self, index: int) -> Example:
         if not 0 <= index < self.size:

@@ -114,6 +114,17 @@ class Task:
             )
 
     @property
+    def own_tfds_name(self) -> str:
+        """Its `tfds_name`.
+
+        Raises:
+          UserError: it has none.
+        """
+        if not self.tfds_name:
+            raise errors.UserError(f"the task {self.name!r} is none of TensorFlow Datasets")
+        return self.tfds_name
+
+    @property
     def tfds_names(self) -> tuple[str, ...]:
         """Every dataset of tfds that must be prepared for this task."""
         names = (self.train_tfds_name, self.tfds_name) if self.train else (self.tfds_name,)
