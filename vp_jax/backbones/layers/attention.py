@@ -49,7 +49,7 @@ def _heads_first(query: jax.Array, key: jax.Array, value: jax.Array, causal: boo
     wide = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
     scores = wide("nqd,nkd->nqk", query, key)
     if causal:
-        scores = jnp.where(jnp.tri(*scores.shape[1:], dtype=bool), scores, -jnp.inf)
+        scores = jnp.where(jnp.tri(scores.shape[1], scores.shape[2], dtype=bool), scores, -jnp.inf)
     weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
     out = wide("nqk,nkd->nqd", weights.astype(value.dtype), value)
     out = (out / weights.sum(-1, keepdims=True)).astype(value.dtype)
