@@ -10,7 +10,7 @@ Every head is a `Head`: what it reads, `init`, `apply`, and for fitted mappings 
 (8, 10)
 """
 
-from vp_jax.heads.base import Head, fitting
+from vp_jax.heads.base import Head
 from vp_jax.heads.bayesian import bayesian, bayesian_plus
 from vp_jax.heads.counts import add_votes, zero_counts
 from vp_jax.heads.first_k import first_k
@@ -31,7 +31,6 @@ __all__ = [
     "by_name",
     "class_texts",
     "first_k",
-    "fitting",
     "fixed",
     "frequency",
     "fully_connected",

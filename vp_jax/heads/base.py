@@ -13,9 +13,6 @@ from vp_jax.prompts.checks import check_int
 Params = dict[str, Any]
 """Arrays by name."""
 
-Votes = Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
-Fit = Callable[[np.ndarray], Params]
-
 
 class Head(NamedTuple):
     """An output transformation: it turns a backbone's output into logits over K classes.
@@ -45,19 +42,8 @@ class Head(NamedTuple):
     apply: Callable[[Params, jax.Array], jax.Array]
     trainable: bool
     refit: str = "never"
-    votes: Votes | None = None
-    fit: Fit | None = None
-
-
-def fitting(head: Head) -> tuple[Votes, Fit]:
-    """The `votes` and `fit` of a head that is fitted to counts.
-
-    Raises:
-      ValueError: it is of another kind.
-    """
-    if head.votes is None or head.fit is None:
-        raise ValueError("this head is not fitted to counts")
-    return head.votes, head.fit
+    votes: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
+    fit: Callable[[np.ndarray], Params] | None = None
 
 
 def check_sizes(inputs: object, classes: object) -> tuple[int, int]:

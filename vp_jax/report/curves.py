@@ -92,10 +92,10 @@ def series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], li
     >>> series([{"step": 2, "val/loss": 1.5}, {"step": 1, "val/loss": None}], "val/loss")
     ([2.0], [1.5])
     """
-    points = [(row.get("step"), row.get(key)) for row in rows]
+    logged = [(row.get("step"), row.get(key)) for row in rows]
     points = sorted(
         (float(step), float(value))
-        for step, value in points
+        for step, value in logged
         if isinstance(step, (int, float))
         and isinstance(value, (int, float))
         and math.isfinite(value)

@@ -155,8 +155,9 @@ def _draw(
 
     extent = (left, left + _SIDE, top + _SIDE, top)
     page.imshow(image, interpolation="nearest", extent=extent, aspect="auto")
-    frame = {"fill": False, "edgecolor": style.LINE, "lw": 0.8, "clip_on": False}
-    page.add_patch(Rectangle((left, top), _SIDE, _SIDE, **frame))  # white images end somewhere
+    frame = Rectangle((left, top), _SIDE, _SIDE, fill=False, edgecolor=style.LINE, lw=0.8)
+    frame.set_clip_on(False)
+    page.add_patch(frame)  # white images end somewhere
     right = predicted == label
     page.text(
         left + _SIDE / 2,
