@@ -54,11 +54,13 @@ setuptools.setup(
         "test": [
             "av>=14.0",
             "dill>=0.3.8",  # tfds.testing imports it and does not say so
+            "mypy>=2.4",
             "pytest>=8.0",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=77",  # a test builds what is installed, as pip does
             "tensorflow-cpu>=2.20",  # tfds's own test of builders needs it, nothing else does
+            "types-tqdm>=4.66",
         ],
         "parity": ["open_clip_torch>=3.0", "timm>=1.0", "torch>=2.6", "transformers>=4.57"],
     },
