@@ -57,7 +57,7 @@ class ResizeRule:
     @property
     def short_side(self) -> int:
         """The short side before the crop."""
-        return self.image_size if self.resize_size is None else self.resize_size
+        return self.resize_size
 
     def shrunk(self, image_size: int) -> ResizeRule:
         """The rule that shows the same part of every image in a smaller size."""
