@@ -54,6 +54,7 @@ def test_init_can_be_jitted_and_half_precision_gives_float32(name):
     result = jax.eval_shape(head.apply, params, jnp.zeros((2, SOURCES), jnp.bfloat16))
     assert (result.shape, result.dtype) == ((2, CLASSES), jnp.float32)
     assert (head.votes is None) == (head.fit is None) == (head.refit == "never")
+    assert head.name == name
 
 
 def test_first_k_is_the_papers():

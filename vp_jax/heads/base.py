@@ -35,6 +35,7 @@ class Head(NamedTuple):
         and [B, k], float32, at least 0: what every image counts for. None for heads without `fit`.
       fit: `fit(counts) -> params`: [Ks, K], finite, at least 0, to numpy arrays. None for heads
         that need none.
+      name: what results call it.
     """
 
     takes: str
@@ -44,6 +45,7 @@ class Head(NamedTuple):
     refit: str = "never"
     votes: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
     fit: Callable[[np.ndarray], Params] | None = None
+    name: str = "custom"
 
 
 def check_sizes(inputs: object, classes: object) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def bayesian(smoothing: float = 1.0) -> Head:
     def fit(counts: np.ndarray) -> Params:
         return {"weights": label_weights(counts, smoothing)}
 
-    return Head("logits", _init, _apply, False, "epoch", top_vote, fit)
+    return Head("logits", _init, _apply, False, "epoch", top_vote, fit, name="bayesian")
 
 
 def bayesian_plus(smoothing: float = 1.0, top_share: float = 0.15) -> Head:
@@ -90,7 +90,7 @@ def bayesian_plus(smoothing: float = 1.0, top_share: float = 0.15) -> Head:
     def fit(counts: np.ndarray) -> Params:
         return {"weights": label_weights(counts, smoothing)}
 
-    return Head("logits", _init, _apply, False, "epoch", votes, fit)
+    return Head("logits", _init, _apply, False, "epoch", votes, fit, name="bayesian_plus")
 
 
 def label_weights(counts: np.ndarray, smoothing: float) -> np.ndarray:

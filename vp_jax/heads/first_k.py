@@ -37,4 +37,4 @@ def first_k() -> Head:
             )
         return {"indices": first_indices(inputs, classes)}
 
-    return Head("logits", init_fn, select, trainable=False)
+    return Head("logits", init_fn, select, trainable=False, name="first_k")

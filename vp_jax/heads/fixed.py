@@ -68,7 +68,7 @@ def fixed(table: Sequence[int | str], source_names: Sequence[str] | None = None)
             )
         return {"indices": jnp.asarray(indices, jnp.int32)}
 
-    return Head("logits", init_fn, select, trainable=False)
+    return Head("logits", init_fn, select, trainable=False, name="fixed")
 
 
 def swapped(table: Sequence[Entry], i: int, j: int) -> list[Entry]:

@@ -37,7 +37,7 @@ def frequency(many_to_one: bool = False) -> Head:
         than source classes, unless `many_to_one`; in `fit` for counts that are
         negative, not finite or not [Ks, K].
     """
-    return _by_counts("once", many_to_one)
+    return _by_counts("frequency", "once", many_to_one)
 
 
 def iterative(many_to_one: bool = False) -> Head:
@@ -57,10 +57,10 @@ def iterative(many_to_one: bool = False) -> Head:
     Raises:
       UserError: as for `frequency`.
     """
-    return _by_counts("epoch", many_to_one)
+    return _by_counts("iterative", "epoch", many_to_one)
 
 
-def _by_counts(refit: str, many_to_one: bool) -> Head:
+def _by_counts(name: str, refit: str, many_to_one: bool) -> Head:
     matching.check_many_to_one(many_to_one)
 
     def init_fn(rng: jax.Array | None, inputs: int, classes: int) -> Params:
@@ -74,7 +74,7 @@ def _by_counts(refit: str, many_to_one: bool) -> Head:
         counts = check_counts(counts)
         return {"indices": _shared(counts) if many_to_one else matching.one_to_one(counts)}
 
-    return Head("logits", init_fn, select, False, refit, top_vote, fit)
+    return Head("logits", init_fn, select, False, refit, top_vote, fit, name=name)
 
 
 def _shared(counts: np.ndarray) -> np.ndarray:

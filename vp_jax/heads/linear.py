@@ -56,4 +56,4 @@ def _layer(name: str, takes: str) -> Head:
     def apply_fn(params: Params, x: jax.Array) -> jax.Array:
         return times(x, params["kernel"]) + params["bias"]
 
-    return Head(takes, init_fn, apply_fn, trainable=True)
+    return Head(takes, init_fn, apply_fn, trainable=True, name=name)

@@ -37,4 +37,4 @@ def random() -> Head:
         drawn = jax.random.permutation(rng, inputs)[:classes]
         return {"indices": drawn.astype(jnp.int32)}
 
-    return Head("logits", init_fn, select, trainable=False)
+    return Head("logits", init_fn, select, trainable=False, name="random")

@@ -58,7 +58,7 @@ def semantic(
             )
         return {"indices": jnp.asarray(indices)}
 
-    return Head("logits", init_fn, select, trainable=False)
+    return Head("logits", init_fn, select, trainable=False, name="semantic")
 
 
 def _unit_rows(name: str, features: ArrayLike) -> np.ndarray:

@@ -130,4 +130,4 @@ def text(text_features: ArrayLike, logit_scale: ArrayLike) -> Head:
             )
         return {"text_features": jnp.asarray(features), "logit_scale": jnp.asarray(scale)}
 
-    return Head("features", init_fn, text_head, trainable=True)
+    return Head("features", init_fn, text_head, trainable=True, name="text")
