@@ -6,17 +6,17 @@ import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vp_jax import report, runs
-from vp_jax.assembly import setup as setup_lib
-from vp_jax.assembly.members import Member, canonical, grid, label, member_configs, parse_vary
-from vp_jax.assembly.settings import check_settings, claim
-from vp_jax.assembly.text_features import store_text_features
+from vp_jax import report
+from vp_jax.assembly.members import canonical, member_configs, sweep_config
+from vp_jax.assembly.settings import check_settings, claim, settled
+from vp_jax.assembly.setup import setup_all
+from vp_jax.assembly.text_features import keep_text_features
+from vp_jax.assembly.vary import Member, grid, label, parse_vary
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
@@ -25,15 +25,16 @@ from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import going_on
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import read_metrics
-from vp_jax.training.evaluation import Evaluation, measure
+from vp_jax.report.result import Result, images_per_second, make_result
+from vp_jax.report.run_pictures import draw_prompt
+from vp_jax.training.evaluation import measure
 from vp_jax.training.experiment import Experiment
+from vp_jax.training.final_test import FinalTest
 from vp_jax.training.stacked_evaluation import Together
 from vp_jax.training.stacked_loop import StackedLoop
 from vp_jax.training.start import Outcome
 
 __all__ = ["grid", "parse_vary", "train_many"]
-
-Result = dict[str, Any]
 
 
 def train_many(
@@ -50,7 +51,7 @@ def train_many(
 
     Args:
       config: the settings that all share; `config.tune` is `("prompt",)`.
-      members: what each has of its own, of `training.members.VARIED`, such as
+      members: what each has of its own, of `assembly.members.VARIED`, such as
         `{"seed": 1, "optimizer.learning_rate": 10.0}`; see `grid`.
       workdir: folder of all. As with `runs.train`, what was interrupted is gone on with, and what
         is finished is not repeated.
@@ -66,10 +67,10 @@ def train_many(
       UserError: bad settings, members or input, or a folder that belongs to another run.
     """
     workdir = files.expanded(workdir)
-    config = runs.settled(config, backbone)
+    config = settled(config, backbone)
     configs = member_configs(config, members, backbone)
     members = canonical(members)
-    sweep = _with_members(config, members)
+    sweep = sweep_config(config, members)
     check_settings(workdir, sweep)
     path = workdir / workdir_lib.RESULT
     INTERRUPTS.begin(lambda: going_on(workdir))
@@ -77,31 +78,20 @@ def train_many(
     if finished is not None:
         print(f"this sweep is finished: {path}", file=sys.stderr)
         return finished
-    experiments = setup_lib.setup_all(configs, workdir, backbone)
+    experiments = setup_all(configs, workdir, backbone)
     _check_experiment(experiments[0])
     folders = [workdir / str(number) for number in range(len(members))]
     with contextlib.ExitStack() as claims:
         claims.enter_context(claim(workdir, sweep))
         for folder, own in zip(folders, configs, strict=True):
             claims.enter_context(claim(folder, own))
-        head = experiments[0].head
         for folder in (workdir, *folders):
-            store_text_features(
-                folder / workdir_lib.TEXT_FEATURES, head.text_features, head.text_origin
-            )
+            keep_text_features(folder, experiments[0].head)
         loop = StackedLoop(experiments, workdir, folders)
         result = _finish(loop, loop.run(), members)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
     return result
-
-
-def _with_members(config: ConfigDict, members: Sequence[Member]) -> ConfigDict:
-    """The settings of the sweep itself, by which its folder is known."""
-    sweep = config.copy_and_resolve_references()
-    with sweep.unlocked():
-        sweep[workdir_lib.MEMBERS] = tuple(label(member) for member in members)
-    return sweep
 
 
 def _check_experiment(experiment: Experiment) -> None:
@@ -127,8 +117,9 @@ def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Me
         if failed[i]:
             own["failed_step"] = int(outcome.last.failed_step)
         else:
-            evaluated = (zero_shots[i], tuned.each[i], {n: x.each[i] for n, x in extra.items()})
-            own |= _finish_member(loop, i, outcome, *evaluated)
+            extra_tests = {name: found.each[i] for name, found in extra.items()}
+            test = FinalTest(zero_shots[i], tuned.each[i], extra_tests)
+            own |= _finish_member(loop, i, outcome, test)
         results.append(own)
     report.sweep_curves(
         loop.workdir / "sweep.png",
@@ -140,23 +131,15 @@ def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Me
         "members": results,
         "best_member": _best(loop, outcomes),
         "ensemble": _ensemble(loop, tuned),
-        "images_per_second": _speed(loop),
+        "images_per_second": images_per_second(loop.progress),
         "wall_seconds": loop.progress.wall_seconds,
     }
 
 
-def _finish_member(
-    loop: StackedLoop,
-    number: int,
-    outcome: Outcome,
-    zero_shot: Evaluation | None,
-    tuned: Evaluation,
-    extra: dict[str, Evaluation],
-) -> Result:
+def _finish_member(loop: StackedLoop, number: int, outcome: Outcome, test: FinalTest) -> Result:
     experiment, folder = loop.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
-    further = runs.further_results(experiment.task, tuned, extra)
-    result = runs.make_result(experiment, outcome, zero_shot, tuned, further)
+    result = make_result(experiment, outcome, test)
     write_mapping(
         experiment.head.head,
         outcome.best,
@@ -164,7 +147,7 @@ def _finish_member(
         experiment.task.class_names,
         folder,
     )
-    runs.draw_prompt(experiment, outcome.best["prompt"], folder / "prompt.png")
+    draw_prompt(experiment, outcome.best["prompt"], folder)
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result
 
@@ -186,8 +169,3 @@ def _ensemble(loop: StackedLoop, tuned: Together) -> Result:
         "test_accuracy": float((predictions == test.labels).mean()),
         "test_metric": measure(loop.experiment.task, test, predictions),
     }
-
-
-def _speed(loop: StackedLoop) -> float:
-    progress = loop.progress
-    return progress.train_images / progress.train_seconds if progress.train_seconds else 0.0

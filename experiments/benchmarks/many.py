@@ -35,6 +35,7 @@ from ml_collections import ConfigDict
 from vp_jax import backbones, many, runs
 from vp_jax import config as config_lib
 from vp_jax.assembly.members import member_configs
+from vp_jax.assembly.settings import settled
 from vp_jax.assembly.setup import setup_all
 from vp_jax.backbones.flops import image_flops
 from vp_jax.host.memory import keep_freed_memory
@@ -133,7 +134,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     backbone = small() if values.model == "small" else None
-    config = runs.settled(settings(values.model, values.epochs), backbone)
+    config = settled(settings(values.model, values.epochs), backbone)
     rates = [2.5, 5.0, 10.0, 20.0]
     members = many.grid({"optimizer.learning_rate": rates, "seed": range(values.members)})
     members = members[: values.members]

@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from vp_jax import data
-from vp_jax.assembly.members import VARIED, grid, label, parse_vary
+from vp_jax.assembly.members import VARIED
+from vp_jax.assembly.vary import grid, label, parse_vary
 from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.data.splits.device_permutation import device_permutation
 from vp_jax.data.splits.permutation import permutation

@@ -245,7 +245,7 @@ def test_layers_on_a_backbone_of_ones_own(name, tmp_path):
 
 
 def test_weight_decay_spares_vectors():
-    from vp_jax.assembly.parts import make_optimizer, make_schedules
+    from vp_jax.assembly.optimizer import make_optimizer, make_schedules
 
     config = clip(("backbone",), **{"optimizer.name": "adamw", "optimizer.weight_decay": 0.5})
     config.schedule.name = "constant"

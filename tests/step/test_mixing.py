@@ -10,6 +10,7 @@ import pytest
 import tiny_model
 
 from vp_jax import config as config_lib
+from vp_jax.assembly import augment as augment_lib
 from vp_jax.assembly import checks
 from vp_jax.data.augment import Mix, make_mixing, mix_images
 from vp_jax.errors import UserError
@@ -249,13 +250,13 @@ def settings(**changes):
 
 def test_everything_is_off_by_default():
     config = settings()
-    assert checks.make_augment(config) is None
-    assert checks.make_mixing(config, 224) is None
+    assert augment_lib.make_augment(config) is None
+    assert augment_lib.make_mixing(config, 224) is None
     assert config.augment.color_jitter == 0.0 and config.augment.policy == ""
 
 
 def test_settings_reach_the_functions():
-    assert checks.make_mixing(settings(augment__cutmix=1.0), 224) is not None
+    assert augment_lib.make_mixing(settings(augment__cutmix=1.0), 224) is not None
     for change in (
         {"augment__color_jitter": 0.4},
         {"augment__color_jitter": (0.4, 0.4, 0.4, 0.1)},
@@ -264,7 +265,7 @@ def test_settings_reach_the_functions():
     ):
         config = settings(**change)
         checks.check(config)
-        assert checks.make_augment(config) is not None
+        assert augment_lib.make_augment(config) is not None
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,10 @@ def cut_texts(names: Sequence[str], reader: Reader) -> list[tuple[int, str]]:
     Nothing is known of tokenizers that are not `backbones.clip.tokenizer.Tokenizer`.
     """
     is_cut = getattr(reader.tokenize, "is_cut", None)
-    if is_cut is None:
+    encode = getattr(reader.tokenize, "encode", None)
+    if is_cut is None or encode is None:
         return []
-    longest = max(reader.templates, key=lambda template: len(reader.tokenize.encode(template)))
+    longest = max(reader.templates, key=lambda template: len(encode(template)))
     texts = heads.class_texts(names, longest)
     return [(label, text) for label, text in enumerate(texts) if is_cut(text)]
 

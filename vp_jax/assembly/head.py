@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -75,7 +76,7 @@ def make_head(
     if config.head.from_run is not None:
         params = _from_run(config, backbone, params, classes or Classes(class_names))
         meaningful = True
-    return HeadOfRun(config.head.name, head, jax.device_get(params), meaningful, texts, origin)
+    return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
 
 
 def starts_from_text(config: ConfigDict, backbone: Backbone) -> bool:
@@ -107,7 +108,7 @@ def _make(
             texts["source_features"], texts["text_features"], many_to_one=settings.many_to_one
         )
     if name == "fixed":
-        table = tuple(settings.table)
+        table: Sequence[Any] = tuple(settings.table)
         if len(table) == 1 and isinstance(table[0], str) and table[0].endswith(".csv"):
             table = heads.read_table(table[0], backbone.source_classes, class_names)
         return heads.fixed(table, backbone.source_classes)
@@ -128,7 +129,8 @@ def make_texts(
     The classes are introduced as the model reads them.
 
     Raises:
-      UserError: the user has named two classes so that the model cannot tell them apart.
+      UserError: the user has named two classes so that the model cannot tell them apart, or the
+        model has no text tower.
     """
     name, templates, class_names = config.head.name, config.head.templates, task.class_names
     if name not in ("text", "semantic") and not starts_from_text(config, backbone):
@@ -137,6 +139,11 @@ def make_texts(
     tower = backbone
     if name == "semantic":
         tower = text_tower(config)
+    if tower.tokenizer is None:
+        raise UserError(
+            f"{tower.name} has no text tower, which the head {name!r} needs: give "
+            "--config.head.text_backbone the name of a CLIP"
+        )
     remedy = ", or give --config.head.init=random" if name == "linear" else ""
     reader = Reader(tower.name, tower.tokenizer, tuple(templates), remedy)
     introduce(task, reader, backbone.source_classes if name == "semantic" else ())

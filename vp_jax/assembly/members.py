@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import numbers
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
@@ -14,99 +12,17 @@ from vp_jax import heads
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.head import FITTED
 from vp_jax.assembly.prompt import make_prompt, with_canonical_prompt
+from vp_jax.assembly.vary import Member, label
 from vp_jax.backbones import Backbone
-from vp_jax.config import literal
-from vp_jax.errors import UserError, brief, unknown
+from vp_jax.errors import UserError, unknown
 from vp_jax.former_settings import DEFAULTS, refusal
 from vp_jax.prompts import parse
 from vp_jax.prompts.canvas import differing
+from vp_jax.records.workdir import MEMBERS
 from vp_jax.step import optimizers
-
-Member = Mapping[str, Any]
-"""Values of settings by their dotted names."""
 
 VARIED = ("seed", "optimizer.learning_rate", "optimizer.learning_rates.prompt", "prompt")
 """What members may differ in."""
-
-
-def grid(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Every combination of the values of some settings; the last setting changes fastest.
-
-    >>> grid({"seed": [0, 1], "prompt": ["pad(4)", "pad(8)"]})[1]
-    {'seed': 0, 'prompt': 'pad(8)'}
-    """
-    return [
-        dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
-    ]
-
-
-def parse_vary(text: str) -> dict[str, list[Any]]:
-    """The values of every setting: a JSON object of lists, or `NAME=VALUE,VALUE;NAME=VALUE`.
-
-    Raises:
-      UserError: it is of neither form, or names a setting twice.
-
-    >>> parse_vary('{"prompt": ["normalize | pad(10)", "normalize | pad(30)"], "seed": [0, 1]}')
-    {'prompt': ['normalize | pad(10)', 'normalize | pad(30)'], 'seed': [0, 1]}
-    >>> parse_vary("seed=0,1;optimizer.learning_rate=5,10")
-    {'seed': [0, 1], 'optimizer.learning_rate': [5, 10]}
-    """
-    if text.lstrip().startswith(("{", "[")):
-        return _from_json(text)
-    return _once(_from_short_form(text))
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"--vary names {name} twice; list all of its values once")
-    return dict(pairs)
-
-
-def _from_json(text: str) -> dict[str, list[Any]]:
-    example = """as in --vary='{"prompt": ["pad(10)", "pad(30)"], "seed": [0, 1, 2]}'"""
-    try:
-        found = json.loads(text, object_pairs_hook=_once)
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"--vary is no JSON ({brief(error)}); write it {example}") from error
-    if not isinstance(found, dict):
-        raise UserError(f"--vary must be a JSON object of lists, {example}")
-    for name, values in found.items():
-        if not isinstance(values, list) or not values:
-            raise UserError(f"--vary has {name} without a list of values; write it {example}")
-    return found
-
-
-def _from_short_form(text: str) -> list[tuple[str, list[Any]]]:
-    pairs = []
-    for part in filter(None, map(str.strip, text.split(";"))):
-        name, equals, listed = map(str.strip, part.partition("="))
-        texts = [value.strip() for value in listed.split(",")]
-        if not (name and equals and all(texts)):
-            raise UserError(
-                f"--vary has {part!r}; it must be NAME=VALUE,VALUE, and several of them with "
-                'semicolons between them, as in --vary="seed=0,1;optimizer.learning_rate=5,10"'
-            )
-        if any(value.count("(") != value.count(")") for value in texts):
-            raise UserError(
-                f"--vary has {part!r}, in which it is unclear where a value ends; write it as "
-                f"JSON, as in --vary='{json.dumps({name: ['pad(10)', 'pad(30)']})}'"
-            )
-        pairs.append((name, [literal(value) for value in texts]))
-    return pairs
-
-
-def label(member: Member) -> str:
-    """The settings of a member in a line of text.
-
-    >>> label({"seed": 1, "prompt": "pad(4)"})
-    'seed=1 prompt=pad(4)'
-    """
-    texts = (v if isinstance(v, str) else json.dumps(v) for v in member.values())
-    return " ".join(f"{name}={text}" for name, text in zip(member, texts, strict=True))
 
 
 def member_configs(
@@ -146,6 +62,14 @@ def canonical(members: Sequence[Member]) -> list[Member]:
         {name: str(parse(x)) if name == "prompt" else x for name, x in member.items()}
         for member in members
     ]
+
+
+def sweep_config(config: ConfigDict, members: Sequence[Member]) -> ConfigDict:
+    """The settings of the sweep itself, by which its folder is known."""
+    sweep = config.copy_and_resolve_references()
+    with sweep.unlocked():
+        sweep[MEMBERS] = tuple(label(member) for member in members)
+    return sweep
 
 
 def _with_member(config: ConfigDict, member: Member) -> ConfigDict:

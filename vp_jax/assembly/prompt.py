@@ -43,20 +43,32 @@ def check_prompt(config: ConfigDict) -> None:
     """Refuses a prompt that cannot be trained.
 
     Raises:
-      UserError: its text is wrong, it has no parameters and is to train, or it needs what no run
-        has.
+      UserError: its text is wrong, it has no parameters and is to train, or as `check_chain`.
     """
     prompt = make_prompt(config)
-    has_parameters = any(
-        not isinstance(stage, prompts.Stage) or stage.formula.init is not None
-        for stage in prompt.stages
-    )
-    if "prompt" in config.tune and not has_parameters:
+    if "prompt" in config.tune and not has_parameters(prompt):
         raise UserError(
             f"config.tune has 'prompt', but the prompt {str(prompt)!r} has no parameters: give it "
             "a stage that has some, as in --config.prompt='normalize | pad(30)', or leave 'prompt' "
             "out of --config.tune"
         )
+    check_chain(prompt)
+
+
+def has_parameters(prompt: prompts.Chain) -> bool:
+    """Whether there is something to train in a prompt."""
+    return any(
+        not isinstance(stage, prompts.Stage) or stage.formula.init is not None
+        for stage in prompt.stages
+    )
+
+
+def check_chain(prompt: prompts.Chain) -> None:
+    """Refuses a prompt that needs what no run has.
+
+    Raises:
+      UserError: names the stage and what it needs.
+    """
     for stage in prompt.stages:
         unknown = stage.keywords.required - set(GIVEN)
         if unknown:

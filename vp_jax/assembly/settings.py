@@ -9,8 +9,24 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vp_jax.assembly.prompt import with_canonical_prompt
+from vp_jax.backbones import Backbone
 from vp_jax.config import from_json
+from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
+
+MADE_IN = "made_in"
+"""Among what is kept of a run instead of settings, if it was made of parts."""
+
+
+def settled(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
+    """The settings as they are recorded: with the name of the user's own backbone, and the prompt
+    in the one text of its meaning."""
+    config = with_canonical_prompt(config)
+    if backbone is not None:
+        with config.unlocked():
+            config.backbone.name = backbone.name
+    return config
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
@@ -22,9 +38,16 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     """The settings of the run in a folder, with the defaults of those that are newer.
 
     Raises:
-      UserError: there is no run in it, or many, or its settings cannot be read.
+      UserError: there is no run in it, or many, or it was made of parts, or its settings cannot be
+        read.
     """
-    return from_json(workdir_lib.read_settings(workdir), workdir / workdir_lib.CONFIG)
+    settings = workdir_lib.read_settings(workdir)
+    if MADE_IN in settings:
+        raise UserError(
+            f"the run in {workdir} was made in Python, of parts that no settings can make again: "
+            "give them, as in runs.evaluate(workdir, experiment=runs.experiment(...))"
+        )
+    return from_json(settings, workdir / workdir_lib.CONFIG)
 
 
 def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -33,13 +56,18 @@ def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
     Raises:
       UserError: names every setting that differs, with both values.
     """
-    workdir_lib.check_settings(workdir, plain(config), _complete)
+    workdir_lib.check_settings(workdir, plain(config), complete)
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict) -> contextlib.AbstractContextManager[None]:
     """Makes the folder this run's, as `records.workdir.claim` does."""
-    return workdir_lib.claim(workdir, plain(config), _complete)
+    return workdir_lib.claim(workdir, plain(config), complete)
 
 
-def _complete(settings: workdir_lib.Settings, path: pathlib.Path) -> workdir_lib.Settings:
+def complete(settings: workdir_lib.Settings, path: pathlib.Path) -> workdir_lib.Settings:
+    """Settings that were written to a file with the defaults of those that are newer.
+
+    Raises:
+      UserError: one has a value of another type than it takes.
+    """
     return plain(from_json(settings, path))

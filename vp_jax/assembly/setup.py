@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vp_jax import backbones, data, distributed
-from vp_jax.assembly.checks import check, check_loaded, make_augment, make_mixing
-from vp_jax.assembly.head import (
-    READ_NAMES,
-    is_probe,
-    make_head,
-    make_texts,
-    starts_from_text,
+from vp_jax import data
+from vp_jax.assembly.augment import make_augment, make_mixing
+from vp_jax.assembly.backbone import check_loaded, load_backbone, mesh_of
+from vp_jax.assembly.checks import check
+from vp_jax.assembly.compose import (
+    NOTHING_LEARNS,
+    compose,
+    in_units_of_length,
+    keys_of,
+    steps_per_epoch,
 )
-from vp_jax.assembly.parts import (
-    learning_rates,
-    loop_settings,
-    make_advice,
-    make_schedules,
-    mesh_of,
-    peak_to_optimizer,
-)
+from vp_jax.assembly.head import READ_NAMES, is_probe, make_head, make_texts, starts_from_text
+from vp_jax.assembly.loop import loop_settings, make_advice
+from vp_jax.assembly.optimizer import optimization
 from vp_jax.assembly.prompt import acting_prompt
+from vp_jax.assembly.settings import read_config
+from vp_jax.assembly.task import check_same_everywhere, load_task
 from vp_jax.assembly.text_features import Features
 from vp_jax.backbones import Backbone
-from vp_jax.data.images import cache
-from vp_jax.data.tasks.classes import Classes, same_names
-from vp_jax.data.tasks.contents import checksum
-from vp_jax.errors import UserError
+from vp_jax.data.tasks.classes import same_names
 from vp_jax.records import record as record_lib
-from vp_jax.step.device_memory import resident_limit
-from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs, resize_rule, seen_rule
-from vp_jax.step.fsdp import gather_on_use
-from vp_jax.step.tally import Tally
+from vp_jax.step.forward import seen_rule
 from vp_jax.training.experiment import Experiment
-
-HEAD_STREAM = 1
-SAMPLE = 32  # images
 
 
 def setup(
@@ -65,6 +50,30 @@ def setup(
     return setup_all([config], workdir, backbone)[0]
 
 
+def setup_again(
+    workdir: pathlib.Path,
+    weights: str | None = None,
+    data_dir: str | None = None,
+    backbone: Backbone | None = None,
+) -> Experiment:
+    """All parts of the run in a folder, of the settings that it was made from.
+
+    Args:
+      workdir: of the run.
+      weights: where the backbone's weights are now, if not where they were.
+      data_dir: likewise for the data.
+      backbone: the user's own one, if it was trained with one.
+
+    Raises:
+      UserError: there is no run, it was made of parts, or as `setup`.
+    """
+    config = read_config(workdir)
+    with config.ignore_type():
+        config.backbone.weights = weights or config.backbone.weights
+        config.task.data_dir = data_dir or config.task.data_dir
+    return setup(config, workdir, backbone)
+
+
 def setup_all(
     configs: Sequence[ConfigDict], workdir: pathlib.Path, backbone: Backbone | None = None
 ) -> list[Experiment]:
@@ -77,31 +86,23 @@ def setup_all(
     if backbone is None:
         backbone = load_backbone(first)
         check_loaded(first, backbone)
-    drawn = [init_prompt(config, backbone) for config in configs]
+    drawn = [init_prompt(config, backbone) for config in configs]  # misfits, before the long work
     record = record_lib.read(workdir) or record_lib.Record(None, None)
     task = load_task(first, backbone, record.classes)
     if record.classes is not None and first.head.name in READ_NAMES:
         whose = f"the run in {workdir}", "these data"
         same_names(record.classes.names, task.class_names, *whose)
-    _check_shared(task)
+    check_same_everywhere(task)
     tasks = {first.seed: task}
-    tasks |= {c.seed: task.reseed(c.seed) for c in configs if c.seed != first.seed}
-    texts = make_texts(first, backbone, task, workdir)
+    for config in configs:
+        if config.seed not in tasks:
+            assert task.reseed is not None  # It was loaded, not made by hand.
+            tasks[config.seed] = task.reseed(config.seed)
+    texts, origin = make_texts(first, backbone, task, workdir)
     return [
-        _assemble(config, mesh, backbone, tasks[config.seed], params, *texts)
+        _assemble(config, mesh, backbone, tasks[config.seed], params, texts, origin)
         for config, params in zip(configs, drawn, strict=True)
     ]
-
-
-def _check_shared(task: data.TaskData) -> None:
-    """Refuses processes that do not read the same data."""
-    known = json.dumps(record_lib.describe(record_lib.task_classes(task), task.contents))
-    number = checksum(known.encode()) >> 1
-    if distributed.least(number, -number) != (number, -number):
-        raise UserError(
-            f"the processes read different data of {task.task.name}: give all the same "
-            "--config.task.data_dir, on a disk that they share or with the same files"
-        )
 
 
 def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
@@ -111,8 +112,7 @@ def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
       UserError: the prompt does not fit the backbone's images.
     """
     image_shape = (backbone.image_size, backbone.image_size, 3)
-    init_key, _ = jax.random.split(jax.random.key(config.seed))
-    return acting_prompt(config).init(init_key, image_shape)
+    return acting_prompt(config).init(keys_of(config.seed).prompt, image_shape)
 
 
 def _assemble(
@@ -122,151 +122,29 @@ def _assemble(
     task: data.TaskData,
     prompt_params: Any,
     texts: Features,
-    text_origin: dict[str, str],
+    origin: dict[str, str],
 ) -> Experiment:
-    prompt = acting_prompt(config)
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    count = max(len(task.train), 1)  # Some tasks can only be tested on.
-    steps_per_epoch = data.steps_per_epoch(count, config.batch_size)
+    prompt, loop = acting_prompt(config), loop_settings(config)
     by_steps = config.tune and not is_probe(config)
-    total_steps = steps_per_epoch * config.epochs if by_steps else 0
-    schedules = make_schedules(config, total_steps) if by_steps else {}
-
-    head_key = jax.random.fold_in(init_key, HEAD_STREAM)
-    head = make_head(config, backbone, task.class_names, head_key, texts, text_origin, task.classes)
-    takes = head.head.takes
-    whole = make_outputs(backbone, prompt, takes, resized=task.resized)
-    parts: Parts = {
-        "backbone": backbone.image_params(takes),
-        "head": head.params,
-        "prompt": prompt_params,
-    }
+    steps = steps_per_epoch(task, loop) * loop.epochs if by_steps else 0
+    key = keys_of(config.seed).head
+    head = make_head(config, backbone, task.class_names, key, texts, origin, task.classes)
     if starts_from_text(config, backbone) and by_steps:
-        head = dataclasses.replace(head, params=per_unit_of_length(parts, whole, task.train))
-        parts["head"] = head.params
-    changing = {*config.tune, *(() if head.head.trainable else ("head",))}
-    initial = {part: x for part, x in parts.items() if part in changing}
-    frozen = {part: x for part, x in parts.items() if part not in {*changing, "prompt"}}
-
-    outputs = gather_on_use(whole, mesh)
-    augment = make_augment(config)
-    train_outputs = make_outputs(backbone, prompt, takes, augment, task.resized)
-    train_outputs = gather_on_use(train_outputs, mesh)
-    tally = counting = None
-    if head.head.fit is not None:
-        tally = Tally(outputs, head.head, len(backbone.source_classes), len(task.class_names))
-        if head.head.refit == "epoch" and not config.head.second_pass:
-            counting = tally._replace(outputs=train_outputs)
-    return Experiment(
-        tune=tuple(config.tune),
-        seed=config.seed,
-        loop=loop_settings(config),
-        mesh=mesh,
+        head = in_units_of_length(head, backbone, prompt, task)
+    return compose(
         backbone=backbone,
         task=task,
         prompt=prompt,
+        prompt_params=prompt_params,
         head=head,
-        outputs=outputs,
-        forward=make_forward(outputs, head.head),
-        train_forward=make_forward(train_outputs, head.head),
-        augment=augment,
-        mixing=make_mixing(config, seen_rule(backbone, prompt).image_size),
-        tally=tally,
-        counting=counting,
-        frozen=frozen,
-        initial=initial,
-        rates=learning_rates(config) if by_steps else {},
-        make_optimizer=peak_to_optimizer(config, total_steps),
-        schedules=schedules,
-        solver=config.head.solver,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        key=run_key,
-        advice=make_advice(config, total_steps),
-        identity={
-            "backbone": backbone.fingerprint,
-            "task": f"{config.task.name}, {len(task.class_names)} classes",
-            "head": config.head.name,
-            "prompt": str(prompt) if "prompt" in config.tune else None,
-            "tune": sorted(config.tune),
-        },
-    )
-
-
-def load_backbone(config: ConfigDict) -> Backbone:
-    """The model of `config.backbone`.
-
-    Raises:
-      UserError: its weights are missing, damaged or another model's.
-    """
-    settings = config.backbone
-    backbone = backbones.load(
-        settings.name,
-        settings.weights,
-        dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),
-        remat=settings.remat,
-        source=settings.source,
-    )
-    if settings.sharding == "replicated":
-        return backbone
-    params = jax.device_get(backbone.params)  # so that no device keeps the whole of it
-    return dataclasses.replace(backbone, params=params)
-
-
-def per_unit_of_length(parts: Parts, outputs: Forward, split: data.Split) -> dict[str, Any]:
-    """A head's parameters with its kernel `[D, K]` divided by the mean length of features.
-
-    A kernel made of text features then gives logits of the size of a CLIP's, whose features have
-    unit length. The mean is over the first `SAMPLE` images of the split, unprompted.
-    """
-    unprompted = {"backbone": parts["backbone"]}
-    features = jax.jit(outputs)(unprompted, split.unprompted().images[:SAMPLE])
-    length = float(np.linalg.norm(np.asarray(features), axis=-1).mean())
-    return {**parts["head"], "kernel": parts["head"]["kernel"] / np.float32(length)}
-
-
-def load_task(
-    config: ConfigDict, backbone: Backbone, classes: Classes | None = None
-) -> data.TaskData:
-    """The data of `config.task`, resized for the backbone where they are not small.
-
-    Args:
-      config: all settings.
-      backbone: whose images they become.
-      classes: those that a run has trained on, in its order.
-
-    Raises:
-      UserError: they are missing, damaged, have other classes, or leave nothing to validate on.
-    """
-    task = data.load_task(
-        config.task.name,
-        resize=seen_rule(backbone, acting_prompt(config)),
-        whole=resize_rule(backbone),
-        val_fraction=config.task.val_fraction,
-        test_fraction=config.task.test_fraction,
+        tune=tuple(config.tune),
         seed=config.seed,
-        data_dir=config.task.data_dir,
-        class_names=class_names_setting(config.task.class_names),
-        skip_corrupt=config.task.skip_corrupt,
-        download=config.task.download and distributed.count() == 1,  # not several into one folder
-        splits=config.task.splits,
-        shots=config.task.shots,
-        pipeline=config.task.pipeline,
-        resident_limit=resident_limit(),
-        cache_dir=config.task.cache_dir or cache.folder_for(config.task.pipeline),
-        classes=classes,
+        loop=loop,
+        mesh=mesh,
+        optimization=optimization(config, steps) if by_steps else NOTHING_LEARNS,
+        solver=config.head.solver if is_probe(config) else None,
+        augment=make_augment(config),
+        mixing=make_mixing(config, seen_rule(backbone, prompt).image_size),
+        second_pass=config.head.second_pass,
+        advice=make_advice(config, steps),
     )
-    if config.tune and config.select_on == "val" and not len(task.val):
-        raise UserError(
-            f"no validation example: {config.task.val_fraction} of the {len(task.train)} training "
-            f"examples of {config.task.name} is none; raise --config.task.val_fraction"
-        )
-    return task
-
-
-def class_names_setting(value: Any) -> Any:
-    """`config.task.class_names`: none, names, or, as a single text, the path of a file."""
-    value = tuple(value)
-    if len(value) == 1 and pathlib.Path(value[0]).suffix == ".txt":
-        return value[0]
-    return value or None

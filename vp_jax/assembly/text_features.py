@@ -15,6 +15,8 @@ from vp_jax import distributed, heads
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
+from vp_jax.records.workdir import TEXT_FEATURES
+from vp_jax.training.experiment import HeadOfRun
 
 Features = dict[str, np.ndarray]  # [names, D] by what they are of
 
@@ -26,7 +28,13 @@ class DamagedTexts(UserError):
 def compute_text_features(
     backbone: Backbone, class_names: Sequence[str], templates: Sequence[str]
 ) -> np.ndarray:
-    """The classes' text features, `[K, D]` float32 of unit length."""
+    """The classes' text features, `[K, D]` float32 of unit length.
+
+    Raises:
+      UserError: the backbone has no text tower, or its tokenizer is not there.
+    """
+    if backbone.encode_text is None or backbone.tokenizer is None:
+        raise UserError(f"{backbone.name} has no text tower, so class names cannot be encoded")
     encode = jax.jit(backbone.encode_text)
     features = heads.text_features(
         lambda tokens: encode(backbone.params, tokens), backbone.tokenizer, class_names, templates
@@ -75,6 +83,11 @@ def store_text_features(path: pathlib.Path, features: Features, origin: Mapping[
     content = save(features, metadata=dict(origin))
     if not path.exists() or path.stat().st_size != len(content) or path.read_bytes() != content:
         files.write(path, lambda file: file.write(content))
+
+
+def keep_text_features(workdir: pathlib.Path, head: HeadOfRun) -> None:
+    """Keeps the texts that the head of a run was made from in its folder."""
+    store_text_features(workdir / TEXT_FEATURES, head.text_features, head.text_origin)
 
 
 def _decode(content: bytes) -> tuple[Features, dict[str, str]]:

@@ -28,7 +28,6 @@ class HeadOfRun:
     """A head with what it starts from.
 
     Attributes:
-      name: as in `heads.names()`.
       head: pure functions.
       params: at the start; placeholders where the head is fitted to counts.
       meaningful: whether the unprompted model with these parameters is a classifier at all; a
@@ -37,12 +36,16 @@ class HeadOfRun:
       text_origin: what they were made from.
     """
 
-    name: str
     head: heads.Head
     params: dict[str, Any]
     meaningful: bool
     text_features: dict[str, np.ndarray]
     text_origin: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.head.name
 
 
 class Advice(NamedTuple):
@@ -84,7 +87,8 @@ class Experiment:
       rates: peak learning rates of the tuned parts.
       make_optimizer: from such rates to the optimiser of the tuned parts.
       schedules: their learning rates by part.
-      solver: of a linear probe: `"auto"`, `"sklearn"` or `"optax"`.
+      solver: of a linear probe, which is solved on features: `"auto"`, `"sklearn"` or `"optax"`;
+        None where the tuned parts train by steps.
       steps_per_epoch, total_steps: of the whole run.
       key: random key of training and evaluation.
       identity: what a checkpoint must agree with to belong to this run.
@@ -111,7 +115,7 @@ class Experiment:
     rates: dict[str, float]
     make_optimizer: MakeOptimizer
     schedules: dict[str, optax.Schedule]
-    solver: str
+    solver: str | None
     steps_per_epoch: int
     total_steps: int
     key: jax.Array

@@ -255,7 +255,10 @@ def shown_in_bar(totals: dict[str, float]) -> dict[str, str]:
 
 
 def learning_rates(rates: dict[str, Any]) -> dict[str, float]:
-    """Of the first part, whose curve has the shape of all; of each where they differ."""
+    """Of the first part, whose curve has the shape of all; of each where they differ; of none where
+    the optimiser does not tell."""
+    if not rates:
+        return {}
     rates = {part: float(rate) for part, rate in rates.items()}
     each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
     first = next(iter(rates.values()))

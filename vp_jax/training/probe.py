@@ -78,7 +78,7 @@ class LinearProbe(Start):
                 self._features(selection),
                 selection.labels,
                 len(self.experiment.task.class_names),
-                solver=self.experiment.solver,
+                solver=self.experiment.solver or "auto",
                 progress=progress,
             )
         finally:

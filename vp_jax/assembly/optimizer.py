@@ -1,4 +1,4 @@
-"""The parts of a model that may train, and how each of them is optimised."""
+"""How each of the parts that train is optimised."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from vp_jax.assembly.check_run import TUNABLE
+from vp_jax.assembly.compose import Optimization
 from vp_jax.step import optimizers, schedules
-from vp_jax.step.sharding import check_devices, make_mesh
-from vp_jax.training.experiment import Advice, MakeOptimizer
-from vp_jax.training.loop_settings import LoopSettings
-
-TUNABLE = ("prompt", "head", "backbone")
 
 
 def learning_rates(config: ConfigDict) -> dict[str, float]:
@@ -99,54 +95,15 @@ def make_optimizer(
     )
 
 
-def peak_to_optimizer(config: ConfigDict, total_steps: int) -> MakeOptimizer:
-    """A function from the peak learning rates by part to the optimiser of `config.optimizer`."""
+def optimization(config: ConfigDict, total_steps: int) -> Optimization:
+    """How the tuned parts of a run of so many steps learn."""
 
     def make(peaks: Mapping[str, Any]) -> optax.GradientTransformation:
         return make_optimizer(
             config, {part: make_schedule(config, peak, total_steps) for part, peak in peaks.items()}
         )
 
-    return make
-
-
-def loop_settings(config: ConfigDict) -> LoopSettings:
-    """What the train loop has to know of the settings."""
-    return LoopSettings(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        eval_every_epochs=config.eval_every_epochs,
-        select_on=config.select_on,
-        patience=config.patience,
-        log_every_steps=config.log_every_steps,
-        checkpoint_every_steps=config.checkpoint_every_steps,
-        call_seconds=config.call_seconds,
-        workers=config.task.workers,
-        accept_changed_data=config.task.accept_changed_data,
-    )
-
-
-def make_advice(config: ConfigDict, total_steps: int) -> Advice:
-    """What to say of the settings, with the flags that change them."""
-    rate = config.optimizer.learning_rate
-    return Advice(
-        notice=(total_steps and cut_warmup(config, total_steps)) or "",
-        divergence=f"Lower --config.optimizer.learning_rate ({rate}) or "
-        f"{longer_warmup(config, total_steps)} in another --workdir",
-        weights="--config.backbone.weights",
-    )
-
-
-def mesh_of(config: ConfigDict) -> Mesh:
-    """The mesh of a run; the devices along `model` share the backbone.
-
-    Raises:
-      UserError: there are no devices, or they cannot be divided as `config.backbone.shards` says.
-    """
-    check_devices()
-    if config.backbone.sharding == "replicated":
-        return make_mesh()
-    return make_mesh(config.backbone.shards or jax.local_device_count())
+    return Optimization(make, learning_rates(config), make_schedules(config, total_steps))
 
 
 def _is_matrix(params: Any) -> Any:

@@ -1,0 +1,89 @@
+"""The pictures of a finished run: its prompt, its curves, and examples with and without it."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vp_jax import data, distributed, prompts
+from vp_jax.records.metrics import read_metrics
+from vp_jax.report.curves import curves
+from vp_jax.report.examples import examples
+from vp_jax.report.prompt_picture import prompt_picture
+from vp_jax.report.wording import before_training
+from vp_jax.step.forward import make_seen
+from vp_jax.training.experiment import Experiment
+from vp_jax.training.final_test import FinalTest
+from vp_jax.training.start import Outcome
+
+PROMPT, CURVES, EXAMPLES = "prompt.png", "curves.png", "examples.png"
+SHOWN = 8
+"""Examples, of as many classes."""
+
+
+def draw_run(
+    experiment: Experiment, outcome: Outcome, test: FinalTest, workdir: pathlib.Path
+) -> None:
+    """Writes `prompt.png` and `examples.png` of a prompt, `curves.png` of training by steps.
+
+    All processes evaluate, the main one draws.
+    """
+    tune, task = experiment.tune, experiment.task
+    chosen = example_indices(task.test.labels, SHOWN)
+    shown = task.test.take(chosen)
+    if test.zero_shot is not None:
+        predicted = test.zero_shot.predictions[chosen]
+    elif "prompt" in tune:  # the head that was trained with it, on images without it
+        parts = {**outcome.frozen, **outcome.best}
+        unprompted = outcome.evaluate({k: v for k, v in parts.items() if k != "prompt"}, shown)
+        predicted = unprompted.predictions
+    if not distributed.is_main():
+        return
+    if experiment.total_steps:
+        curves(
+            workdir / CURVES,
+            read_metrics(workdir),
+            outcome.progress.zero_shot,
+            before=before_training(experiment.head.name, tune),
+        )
+    if "prompt" not in tune:
+        return
+    params = jax.device_get(outcome.best["prompt"])
+    draw_prompt(experiment, params, workdir)
+    before, after = prompted_examples(experiment, params, shown)
+    named = [
+        [task.class_names[i] for i in labels]
+        for labels in (shown.labels, predicted, test.tuned.predictions[chosen])
+    ]
+    examples(workdir / EXAMPLES, before, after, *named)
+
+
+def draw_prompt(experiment: Experiment, params: Any, workdir: pathlib.Path) -> None:
+    """Writes the picture of a prompt, as PNG."""
+    picture = prompts.to_image(experiment.prompt, params, experiment.image_shape)
+    title = f"{experiment.prompt}, {prompts.count(params):,} parameters"
+    prompt_picture(workdir / PROMPT, picture, title)
+
+
+def prompted_examples(
+    experiment: Experiment, params: Any, shown: data.Split
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images of the task as the backbone gets them without and with the prompt, in [0, 1] RGB."""
+    backbone, task = experiment.backbone, experiment.task
+    seen = make_seen(backbone, experiment.prompt, resized=task.resized)
+    mean, std = np.array(backbone.mean, np.float32), np.array(backbone.std, np.float32)
+    key = jax.random.fold_in(experiment.key, 0)
+    before = seen({}, jnp.asarray(shown.unprompted().images))
+    after = seen({"prompt": params}, jnp.asarray(shown.images), rng=key)
+    return np.asarray(before) * std + mean, np.asarray(after) * std + mean
+
+
+def example_indices(labels: np.ndarray, count: int) -> np.ndarray:
+    """The first example of each of `count` classes spread over all, as sorted positions."""
+    classes, first = np.unique(labels, return_index=True)
+    spread = np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int)
+    return np.sort(first[spread])
