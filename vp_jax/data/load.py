@@ -159,7 +159,7 @@ def load_task(
     everything = Split("", images, labels, groups, resized)
     if whole is not None and resized not in (None, whole):
         again, _ = look(decoder._replace(rule=whole, native=None))
-        every = DecodedImages(again, again.shape)
+        every = DecodedImages(again.image, again.shape)
         everything = dataclasses.replace(everything, whole=Split("", every, labels, groups, whole))
     contents = _contents(source, index)._replace(labels=labels)
 
@@ -258,7 +258,7 @@ def _images(
         except cache.Unwritable as e:
             if setting == "cached":
                 raise
-            user_cache.warn(folder, e.why)
+            user_cache.warn(place.parent, e.why)
     if choice.pipeline == "resident":
         return *_decode(decoder, progress), choice.pipeline
     return *_stream(task, source, decoder, folder, skip_corrupt, progress), "stream"
@@ -323,7 +323,7 @@ def _stream(
         except cache.Unwritable as e:
             user_cache.warn(folder, e.why)
     index = index or read_index(decoder, check, progress)
-    images = DecodedImages(decoder, decoder.shape)
+    images = DecodedImages(decoder.image, decoder.shape)
     return images, index._replace(levels=index.levels or levels, resized=decoder.resizes)
 
 

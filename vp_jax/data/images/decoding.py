@@ -116,7 +116,7 @@ class Decoder(NamedTuple):
             return self._replace(native=None)
         return self._replace(white=WHITES[-1])
 
-    def __call__(self, row: int) -> np.ndarray:
+    def image(self, row: int) -> np.ndarray:
         """One image, uint8 `[h, w, 3]`.
 
         Raises:

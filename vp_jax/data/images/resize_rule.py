@@ -8,12 +8,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vp_jax import resampling
 from vp_jax.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import jax
 
 _FINE = 2.0**22
 """PIL rounds its weights to multiples of 1 / _FINE; float32 holds every one of them exactly."""
@@ -57,7 +60,7 @@ class ResizeRule:
     @property
     def short_side(self) -> int:
         """The short side before the crop."""
-        return self.resize_size
+        return self.image_size if self.resize_size is None else self.resize_size
 
     def shrunk(self, image_size: int) -> ResizeRule:
         """The rule that shows the same part of every image in a smaller size."""
@@ -153,7 +156,7 @@ def check_size(what: str, size: object) -> None:
         raise UserError(f"{what} must be an int of at least 1, got {size!r}")
 
 
-def check_images(images: np.ndarray, shape: tuple[str | int, ...]) -> None:
+def check_images(images: np.ndarray | jax.Array, shape: tuple[str | int, ...]) -> None:
     """Refuses images that are not uint8 RGB of at least one pixel with these dimensions."""
     wanted = f"[{', '.join(map(str, shape))}]"
     if images.dtype != np.uint8:

@@ -44,7 +44,8 @@ class Split:
         """The examples of some indices; no image is read."""
         base, rows = self.images, np.asarray(chosen)
         if isinstance(base, Rows):
-            base, rows = base.base, base.rows[rows]
+            rows = base.rows[rows]
+            base = base.base
         groups = None if self.groups is None else self.groups[chosen]
         return dataclasses.replace(
             self,
