@@ -106,6 +106,8 @@ def make_seen(
             return normalize().apply({}, x, **given)
 
         if augment is not None:
+            if rng is None:
+                raise ValueError("augmentation draws from a random key, and there is none")
             augment_rng, rng = jax.random.split(rng)
         if "prompt" not in parts:
             return plain(ready(whole))
@@ -148,7 +150,7 @@ def make_outputs(
     ) -> jax.Array:
         x = seen(parts, images, rng=rng, mix=mix, prompted=prompted)
         x = backbone.apply(parts["backbone"], x)
-        return x if takes == "features" else backbone.classify(parts["backbone"], x)
+        return x if takes == "features" else backbone.source_logits(parts["backbone"], x)
 
     return outputs
 
