@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vp_jax import config_files
 from vp_jax.config import literal
@@ -154,7 +154,7 @@ def define_config_flag() -> None:
     from absl import flags
     from ml_collections import config_flags
 
-    class Parser(flags.ArgumentParser):
+    class Parser(flags.ArgumentParser[Any]):
         def parse(self, argument: str) -> ConfigDict:
             return load_config(argument)
 

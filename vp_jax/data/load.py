@@ -36,7 +36,7 @@ from vp_jax.data.splits.split import Split, TaskData
 from vp_jax.data.tasks import classes as classes_lib
 from vp_jax.data.tasks.classes import Classes
 from vp_jax.data.tasks.contents import Contents
-from vp_jax.data.tasks.examples import Source
+from vp_jax.data.tasks.examples import Examples, Source
 from vp_jax.errors import UserError, unknown
 from vp_jax.host import files, user_cache
 
@@ -264,7 +264,7 @@ def _images(
     return *_stream(task, source, decoder, folder, skip_corrupt, progress), "stream"
 
 
-def _first(splits: Sequence) -> bytes | np.ndarray | None:
+def _first(splits: Sequence[Examples]) -> bytes | np.ndarray | None:
     """The first image that can be read, decoded or not."""
     for examples in splits:
         for i in range(len(examples)):

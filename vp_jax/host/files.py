@@ -6,7 +6,7 @@ import errno
 import os
 import pathlib
 from collections.abc import Callable
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from vp_jax.errors import UserError
 
@@ -61,7 +61,7 @@ def write(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> N
         partial.unlink(missing_ok=True)
 
 
-def sync(file: IO) -> None:
+def sync(file: IO[Any]) -> None:
     """Returns when what was written to a file is on disk.
 
     Raises:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import functools
-from typing import IO
+from typing import IO, Any
 
 from absl import logging
 
 
-def lock(file: IO) -> bool | None:
+def lock(file: IO[Any]) -> bool | None:
     """Locks an open file for this process, until it is closed.
 
     Returns:

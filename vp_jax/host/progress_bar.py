@@ -12,7 +12,7 @@ EVERY_SECONDS = 0.2  # on a terminal
 EVERY_SECONDS_IN_FILES = 30.0
 
 
-def progress_bar(total: int, desc: str, disable: bool = False, **more: Any) -> tqdm.tqdm:
+def progress_bar(total: int, desc: str, disable: bool = False, **more: Any) -> tqdm.tqdm[Any]:
     """A bar on stderr that counts images; of several processes the main one has it.
 
     Args:

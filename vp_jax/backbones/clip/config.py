@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from typing import Any
 
 from vp_jax.backbones.clip.sizes import ClipSize
 from vp_jax.backbones.layers.transformer import LAYER_NORM_EPSILON
@@ -72,7 +73,7 @@ def _expected(size: ClipSize) -> dict[str, object]:
     }
 
 
-def _open_clip(config: dict, size: ClipSize) -> dict[str, object]:
+def _open_clip(config: dict[str, Any], size: ClipSize) -> dict[str, object]:
     """What `open_clip_config.json` says; what it leaves out has open_clip's default."""
     config = config["model_cfg"]
     vision, text = config["vision_cfg"], config["text_cfg"]
@@ -85,7 +86,7 @@ def _open_clip(config: dict, size: ClipSize) -> dict[str, object]:
     }
 
 
-def _transformers(config: dict) -> dict[str, object]:
+def _transformers(config: dict[str, Any]) -> dict[str, object]:
     """What transformers' `config.json` says; what it leaves out has `CLIPConfig`'s default."""
     found = {}
     for tower, heads in (("text", 8), ("vision", 12)):

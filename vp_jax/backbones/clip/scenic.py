@@ -150,7 +150,7 @@ def flat_shapes(
 def _identity(statistics: Tree) -> Tree:
     """Means and variances with which a BatchNorm of scale 1 only adds its bias."""
 
-    def value(path: jax.tree_util.KeyPath, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    def value(path: jax.tree_util.KeyPath[Any], leaf: jax.ShapeDtypeStruct) -> jax.Array:
         is_mean = path[-1].key == "mean"
         return jnp.full(leaf.shape, 0.0 if is_mean else 1.0 - BATCH_NORM_EPSILON, leaf.dtype)
 

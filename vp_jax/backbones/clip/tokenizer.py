@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import ftfy
 import numpy as np
@@ -216,7 +217,9 @@ def _read_vocab_and_merges(
     return _checked(json.loads(vocab.read_text(encoding="utf-8")), pairs)
 
 
-def _checked(vocab: dict, merges: list) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _checked(
+    vocab: dict[str, int], merges: list[Any]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     for token, number in vocab.items():
         if type(number) is not int or not 0 <= number < 2**31:
             raise UserError(f"The id of {token!r} is {number!r}, not a number from 0 to 2**31 - 1.")

@@ -38,5 +38,5 @@ def place(name: str, params: Any) -> tuple[Any, str]:
         return jax.tree.map(jnp.asarray, params), named.result()
 
 
-def _path(keys: jax.tree_util.KeyPath) -> str:
+def _path(keys: jax.tree_util.KeyPath[Any]) -> str:
     return jax.tree_util.keystr(keys, simple=True, separator="/")

@@ -45,7 +45,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict]]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # Nothing to download.
         images, labels = _load()
         train, test = stratified_holdout(labels, TEST_EXAMPLES / len(labels), seed=0)
@@ -56,7 +56,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, images: np.ndarray, labels: np.ndarray, indices: np.ndarray
-    ) -> Iterator[tuple[int, dict]]:
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for index in map(int, indices):
             image = io.BytesIO(_png(images[index]))
             yield index, {"image": image, "label": int(labels[index]), "index": index}

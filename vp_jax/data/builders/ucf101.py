@@ -87,7 +87,7 @@ class Ucf101(tfds.core.GeneratorBasedBuilder):
             homepage="https://www.crcv.ucf.edu/data/UCF101.php",
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict]]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         manual = manual_folder(dl_manager, self.MANUAL_DOWNLOAD_INSTRUCTIONS)
         lists = self._find(manual, (LISTS,))
         content = self._find(manual, (VIDEOS, FRAMES))
@@ -105,7 +105,7 @@ class Ucf101(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, videos: Sequence[Video], files: Mapping[tuple[str, str], pathlib.Path]
-    ) -> Iterator[tuple[str, dict]]:
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         for video in videos:
             path = files[_key(video.path)]
             is_video = path.suffix.lower() in _SUFFIXES[VIDEOS]

@@ -177,7 +177,7 @@ class WildsBuilder(  # type: ignore[call-arg] # tfds has no types
     def _images(self, archive: Archive) -> Iterator[Image]:
         """The images that the table names, in its order."""
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict]]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         archive = Archive(self._find(dl_manager), self.TABLE)
         splits: dict[str, list[Image]] = {name: [] for name in self.SPLITS}
         for image in self._images(archive):
@@ -189,7 +189,7 @@ class WildsBuilder(  # type: ignore[call-arg] # tfds has no types
 
     def _generate_examples(
         self, archive: Archive, images: Sequence[Image]
-    ) -> Iterator[tuple[int, dict]]:
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for image in images:
             content = io.BytesIO(archive.read(image.path))
             yield image.line, {"image": content, "file_name": image.path, **image.features}

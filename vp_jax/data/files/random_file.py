@@ -9,7 +9,7 @@ import pathlib
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from vp_jax.errors import UserError
 
@@ -54,10 +54,10 @@ class RandomFile:
     def _open(self) -> BinaryIO:
         return open(self._path, "rb", buffering=0)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {"_path": self._path}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
 
@@ -118,7 +118,7 @@ class TemporaryCopy(RandomFile):
             ) from e
         return file
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         shared = self._shared
         if self._file is not None:
             shared = (f"/proc/{os.getpid()}/fd/{self._file.fileno()}", _identity(self._file))

@@ -83,6 +83,7 @@ def preprocess(images: ArrayLike, rule: ResizeRule | None) -> jax.Array:
     Raises:
       UserError: for images of another dtype or shape.
 
+    >>> import numpy as np
     >>> preprocess(np.zeros((2, 32, 48, 3), np.uint8), ResizeRule(224)).shape
     (2, 224, 224, 3)
     """

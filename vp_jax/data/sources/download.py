@@ -8,6 +8,8 @@ import os
 import pathlib
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from typing import Any
 
 from vp_jax.data import tasks
 from vp_jax.data.builders import prepare as builders
@@ -144,7 +146,7 @@ def _is_registered(task: Task) -> bool:
         return False
 
 
-def _check_network(urls: dict) -> None:
+def _check_network(urls: Mapping[str, Any]) -> None:
     """Asks the first server for an answer, because tfds retries for minutes without a network."""
     for url in list(urls)[:1]:
         request = urllib.request.Request(url, method="HEAD")
