@@ -29,6 +29,9 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     assert names["text"].shape == (1, 192)
     assert "69,840 numbers" in README
     assert names["result"]["backbone"] == "custom" and names["result"]["test_accuracy"] > 0.8
+    assert names["of_parts"]["test_accuracy"] > names["of_parts"]["zero_shot_test_accuracy"] + 0.1
+    of_parts = next(block for block in blocks if "runs.experiment" in block)
+    assert len(of_parts.strip().splitlines()) <= 20 and "config" not in of_parts
     own = next(block for block in blocks if "from_fn" in block)
     assert len(own.strip().splitlines()) < 15
 
