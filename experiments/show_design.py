@@ -5,6 +5,7 @@ python experiments/show_design.py --out=docs/design.png
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,17 @@ ACTORS = ("data", "data", "data.augment", "prompts", "backbones", "heads", "step
 def main(argv: Sequence[str]) -> None:
     """Draws the picture."""
     del argv
+    draw(flags.FLAGS.out)
+
+
+def draw(path: str | os.PathLike[str]) -> None:
+    """Writes it as PNG."""
     figure = Figure(figsize=(11, 7.4), dpi=style.DPI)
     left = figure.add_axes((0.02, 0.02, 0.45, 0.92))
     right = figure.add_axes((0.53, 0.02, 0.45, 0.92))
     draw_layers(left)
     draw_batch(right)
-    save_png(flags.FLAGS.out, figure)
+    save_png(path, figure)
 
 
 def draw_layers(axes: Axes) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -139,6 +140,13 @@ def is_read(node):
     """Whether an expression looks into what a name stands for."""
     looks = isinstance(node, (ast.Attribute, ast.Subscript))
     return looks and isinstance(node.value, ast.Name)
+
+
+def test_the_document_has_every_wing_in_this_order():
+    text = (ROOT / "docs" / "design.md").read_text()
+    wings = re.findall(r"^\| `vp_jax/(\w+)/`", text, re.MULTILINE)
+    assert set(wings) == {name for name in PATHS if PATHS[name].name == "__init__.py"} & set(LAYERS)
+    assert wings == sorted(wings, key=LAYERS.index)
 
 
 def test_no_circle():

@@ -52,6 +52,8 @@ def test_links_and_scripts_exist(document):
     for link in links:
         if not link.startswith("http"):
             assert (document.parent / link.split("#")[0]).exists(), link
+    paths = re.findall(r"`((?:vp_jax|tests)/[\w/.]*)`", text)
+    scripts += [path for path in paths if "NAME" not in path]
     for script in scripts:
         assert (ROOT / script).exists(), script
 
