@@ -44,9 +44,11 @@ def curves(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-    figure = Figure(figsize=(8, 7.4), dpi=style.DPI, layout="constrained")
+    figure = Figure(figsize=(8, 7.4), dpi=style.DPI)
+    places = {"left": 0.105, "right": 0.99, "bottom": 0.055, "hspace": 0.05}
+    places["top"] = 0.945 if title else 0.975
     loss, accuracy, rate = figure.subplots(
-        3, 1, sharex=True, gridspec_kw={"height_ratios": (5, 5, 1.3)}
+        3, 1, sharex=True, gridspec_kw={"height_ratios": (5, 5, 1.3), **places}
     )
     if title:
         figure.suptitle(title, fontsize=style.TITLE, color=style.INK, parse_math=False)
