@@ -12,7 +12,9 @@ import pytest
 if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers share the folders of the first process.
     _SCRATCH = tempfile.TemporaryDirectory(prefix="vp_jax")
     os.environ["VP_JAX_CACHE"] = f"{_SCRATCH.name}/cache"
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{_SCRATCH.name}/programs"  # shared by many tests
+    # Compiled programs, shared by many tests; with the variable also by the next run of them.
+    _PROGRAMS = os.environ.get("VP_JAX_TEST_PROGRAMS", f"{_SCRATCH.name}/programs")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 if CORES and "PYTEST_XDIST_WORKER" in os.environ:
@@ -24,7 +26,7 @@ if CORES and "PYTEST_XDIST_WORKER" in os.environ:
 os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "HF_HUB_OFFLINE": "1",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as commands have it
 }
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
