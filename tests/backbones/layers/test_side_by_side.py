@@ -9,18 +9,22 @@ from vp_jax import backbones
 from vp_jax.backbones.layers.side_by_side import side_by_side
 
 
-def sizes_seen(batch):
-    seen = []
+def parts_of(batch):
+    """The sizes of the parts that a batch is computed in; only the first of them is traced."""
+    traced = []
 
     @side_by_side
     def apply(params, images):
-        seen.append(images.shape[0])
+        traced.append(images.shape[0])
         return images.mean((1, 2)) * params
 
     images = jax.random.uniform(jax.random.key(0), (batch, 4, 4, 3))
     out = apply(2.0, images)
     np.testing.assert_allclose(out, images.mean((1, 2)) * 2.0, rtol=1e-6)
-    return seen
+    calls = [e for e in jax.make_jaxpr(apply)(2.0, images).eqns if e.params.get("name") == "apply"]
+    parts = [call.invars[1].aval.shape[0] for call in calls]
+    assert traced == parts[:1]
+    return parts
 
 
 @pytest.mark.parametrize(
@@ -37,12 +41,12 @@ def sizes_seen(batch):
 )
 def test_parts_are_equal_and_not_small(monkeypatch, batch, expected):
     monkeypatch.setattr(jax, "device_count", lambda: 1)
-    assert sizes_seen(batch) == expected
+    assert parts_of(batch) == expected
 
 
 def test_several_devices_share_the_batch_already(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 2)
-    assert sizes_seen(32) == [32]
+    assert parts_of(32) == [32]
 
 
 @pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])

@@ -28,11 +28,13 @@ def side_by_side(apply: OnImages) -> OnImages:
     training takes 5 to 25 % less time. The program is longer and compiles in up to twice the time.
     """
 
+    on_part = jax.jit(apply)  # traced and differentiated once for all parts
+
     def in_parts(params: Any, images: jax.Array) -> jax.Array:
         parts = _count(images.shape[0])
         if parts == 1:
-            return apply(params, images)
-        return jnp.concatenate([apply(params, part) for part in jnp.split(images, parts)])
+            return on_part(params, images)
+        return jnp.concatenate([on_part(params, part) for part in jnp.split(images, parts)])
 
     return in_parts
 
