@@ -23,11 +23,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGED = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
 TRAIN = ("-m", "vp_jax.train", "--config=configs/quickstart.py")
 SHORT = (
-    *("--config.epochs=3", "--config.batch_size=64", "--config.schedule.warmup_steps=5"),
-    "--config.log_every_steps=7",
+    *("--config.task.shots=32", "--config.epochs=3", "--config.batch_size=16"),
+    *("--config.schedule.warmup_steps=5", "--config.log_every_steps=7"),
 )
 OFTEN = "--config.checkpoint_every_steps=3"
-STEPS = 3 * 19
+STEPS = 3 * 20
 
 
 def start(*arguments):

@@ -1,5 +1,7 @@
 """Tiny backbones of random parameters by name, and what they compute."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,14 +15,19 @@ from vp_jax.backbones import classifier
 CLIPS = {"clip_vit": tiny_clips.VIT, "clip_resnet": tiny_clips.RESNET}
 
 
+@functools.cache
+def initial(name):
+    """Initial parameters of a classifier, computed by one program."""
+    init = functools.partial(classifier.init, tiny_classifiers.GOLDEN[name])
+    return jax.device_get(jax.jit(init)(jax.random.key(0)))
+
+
 def make(name, remat="none", dtype=None):
     if name in CLIPS:
         size = CLIPS[name]
         params = random_params(size)
         return backbones.from_params("own", params, size=size, remat=remat, dtype=dtype)
-    model = tiny_classifiers.GOLDEN[name]
-    params = jax.device_get(classifier.init(model, jax.random.key(0)))
-    return classifier.backbone(name, model, params, dtype, remat)
+    return classifier.backbone(name, tiny_classifiers.GOLDEN[name], initial(name), dtype, remat)
 
 
 def features_and_gradient(backbone):

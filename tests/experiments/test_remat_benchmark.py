@@ -1,6 +1,9 @@
 """The table of memory against speed has a row for every choice."""
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_row_for_every_choice(python):
     done = python(
         "experiments/benchmarks/remat.py",

@@ -343,16 +343,21 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
         "import own_backbone\nfrom vp_jax import many\nfrom vp_jax.step import fsdp\n"
         "fsdp.LEAST = 1\n"
         "members = [{'seed': i, 'prompt': f'normalize | pad({i + 1})'} for i in range(2)]\n"
-        "config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sys.argv[2]})\n"
-        "many.train_many(config, members, sys.argv[1], own_backbone.make())"
+        "for sharding in ('replicated', 'fsdp'):\n"
+        "    config = own_backbone.quick(**{'epochs': 1, 'backbone.sharding': sharding})\n"
+        "    folder = f'{sys.argv[1]}/{sharding}'\n"
+        "    many.train_many(config, members, folder, own_backbone.make())"
     )
-    found = {}
-    for devices, sharding in ((1, "replicated"), (8, "replicated"), (8, "fsdp")):
-        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-        folder = tmp_path / f"{devices} {sharding}"
-        python("-c", code, folder, sharding, env=flags, check=True)
-        found[devices, sharding] = [arrays(folder / str(i))[19] for i in range(2)]
-    for other in found.values():
-        for one, eight in zip(found[1, "replicated"], other, strict=True):
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    python("-c", code, tmp_path, env=flags, check=True)
+    members = [{"seed": i, "prompt": f"normalize | pad({i + 1})"} for i in range(2)]
+    many.train_many(quick(epochs=1), members, tmp_path / "alone", own_backbone.make())
+
+    def ends(name):
+        return [arrays(tmp_path / name / str(i))[19] for i in range(2)]
+
+    for sharding in ("replicated", "fsdp"):
+        for one, eight in zip(ends("alone"), ends(sharding), strict=True):
+            assert one.keys() == eight.keys()
             for name in one:
                 np.testing.assert_allclose(one[name], eight[name], atol=1e-5, rtol=1e-5)

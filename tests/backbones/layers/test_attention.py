@@ -46,7 +46,8 @@ def test_its_gradient_is_that_of_jax(queries, causal):
     weights = jnp.cos(jnp.arange(2 * queries * 3 * 8).reshape(2, queries, 3, 8))
 
     def gradients(function):
-        return jax.grad(lambda *x: (function(*x) * weights).sum(), argnums=(0, 1, 2))(*arrays)
+        loss = lambda *x: (function(*x) * weights).sum()  # noqa: E731
+        return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(*arrays)
 
     found = gradients(functools.partial(attention, causal=causal))
     known = gradients(functools.partial(jax.nn.dot_product_attention, is_causal=causal))

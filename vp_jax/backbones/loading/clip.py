@@ -131,6 +131,7 @@ def _backbone(
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return run(image_tower, params["visual"], images)
 
+    @jax.jit
     def encode_text(params: Tree, tokens: jax.Array) -> jax.Array:
         return run(text_tower, params["text"], tokens)
 
