@@ -30,6 +30,7 @@ LAYERS = (
     "ensemble",
     "config_files",
     "overrides",
+    "command_flags",
     "cli",
     "train",
     "train_many",
@@ -65,7 +66,10 @@ ROOMS = {
     ),
 }
 """What stands in some of them, lowest first."""
-DOOR = ("config", "config_files", "overrides", "assembly", "cli", "train", "train_many", "evaluate")
+DOOR = (
+    *("config", "config_files", "overrides", "assembly"),
+    *("command_flags", "cli", "train", "train_many", "evaluate"),
+)
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many")
 """Layers that take settings and hand them on without a look."""
