@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -140,6 +141,17 @@ def test_other_parts_are_refused_by_name(finished, digits, changes, words):
     _, folder = finished
     with pytest.raises(UserError, match=words):
         runs.train(parts(digits, **changes), folder)
+
+
+def test_programs_of_another_version_of_jax_are_not_compared(finished, digits, tmp_path):
+    result, folder = finished
+    shutil.copytree(folder, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    kept["programs"] = {"jax": "0.1", "model": "other", "optimizer": "other"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(kept))
+    assert runs.train(parts(digits), tmp_path / "run") == result
+    with pytest.raises(UserError, match="seed is 0 there and 1 here"):
+        runs.train(parts(digits, seed=1), tmp_path / "run")
 
 
 def test_settings_do_not_go_on_with_parts(finished):
