@@ -51,7 +51,8 @@ def test_several_devices_share_the_batch_already(monkeypatch):
 
 @pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])
 def test_features_and_gradients_are_those_of_the_whole_batch(monkeypatch, name):
-    backbone = backbones.from_params(name, backbones.init_params(name, jax.random.key(0)))
+    params = jax.jit(backbones.init_params, static_argnums=0)(name, jax.random.key(0))
+    backbone = backbones.from_params(name, params)
     params = backbone.image_params()
     size = backbone.image_size
     images = jax.random.normal(jax.random.key(1), (16, size, size, 3))
