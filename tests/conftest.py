@@ -33,8 +33,13 @@ REPOSITORY = pathlib.Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items):
-    """Slow tests run last."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Slow tests run last, of them the longest first, so that no worker waits long for another."""
+
+    def place(item):
+        marker = item.get_closest_marker("slow")
+        return (0, 0) if marker is None else (1, -marker.kwargs.get("seconds", 0))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module")

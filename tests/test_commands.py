@@ -90,7 +90,7 @@ def test_the_terminal_shows_progress_and_a_table(uninterrupted):
     assert "Traceback" not in out + err
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted, tmp_path):
     whole, *_ = uninterrupted
     folder = tmp_path / "run"
@@ -141,7 +141,7 @@ runs.train(settings, sys.argv[1], own_backbone.make())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_a_refitted_mapping_survives_being_killed(tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "cut"
     finish("-c", REFITTED, str(whole))

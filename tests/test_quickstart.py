@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_the_quickstart_teaches_a_frozen_model_to_read_digits(tmp_path, python):
     run = tmp_path / "run"
     command = ("-m", "vp_jax.train", "--config=configs/quickstart.py", f"--workdir={run}")

@@ -49,7 +49,7 @@ def test_mistakes_are_one_sentence(python, tmp_path, arguments, message):
     assert not (tmp_path / "sweep").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_terminated_and_started_again_it_ends_the_same(python, tmp_path):
     """SIGTERM saves; the table at the end names the best member and has the ensemble."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -25,7 +25,7 @@ def test_what_is_identical():
     assert kills.differences(ending(), {}) == ["result", "rows", "x"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_one_kill(python, tmp_path):
     command = ("experiments/kills.py", f"--workdir={tmp_path}", "--plain=1", "--many=0", "--two=0")
     for _ in range(2):  # the second time nothing is left to do
