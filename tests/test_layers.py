@@ -24,6 +24,7 @@ LAYERS = (
     "former_settings",
     "config",
     "assembly",
+    "classifier",
     "report",
     "runs",
     "many",

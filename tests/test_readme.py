@@ -32,6 +32,8 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     assert names["of_parts"]["test_accuracy"] > names["of_parts"]["zero_shot_test_accuracy"] + 0.1
     of_parts = next(block for block in blocks if "runs.experiment" in block)
     assert len(of_parts.strip().splitlines()) <= 20 and "config" not in of_parts
+    assert names["probabilities"].shape == (2, 10) and names["shown"].shape == (2, 8, 8, 3)
+    assert names["predictions"][0].name in names["result"]["class_names"]
     own = next(block for block in blocks if "from_fn" in block)
     assert len(own.strip().splitlines()) < 15
 

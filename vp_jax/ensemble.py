@@ -6,12 +6,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from vp_jax.assembly import setup as setup_lib
-from vp_jax.assembly.settings import read_config
+from vp_jax.assembly.setup import task_again
 from vp_jax.backbones import Backbone
+from vp_jax.classifier import load, to_probabilities
 from vp_jax.data import TaskData
 from vp_jax.data.tasks.classes import order
 from vp_jax.data.tasks.contents import Contents, aligned
@@ -19,12 +18,8 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records.record import task_classes
-from vp_jax.runs import load_best
-from vp_jax.step.forward import Forward, Parts
-from vp_jax.step.fsdp import put_frozen
-from vp_jax.step.sharding import put, replicated
 from vp_jax.training.features import make_compute
-from vp_jax.training.start import feed_of
+from vp_jax.training.feed import make_feed
 
 
 class Ensemble(NamedTuple):
@@ -65,34 +60,25 @@ def ensemble_predictions(
     if not workdirs:
         raise UserError("an ensemble needs the workdir of at least one run")
     INTERRUPTS.begin()
-    first: setup_lib.Experiment | None = None
+    first: TaskData | None = None
     total = np.zeros(())
     for workdir in map(files.expanded, workdirs):
-        experiment = setup_lib.setup(read_config(workdir), workdir, backbone)
-        first = first or experiment
-        rows, columns = _in_order(first.task, experiment.task, workdirs[0], workdir)
-        _, best = load_best(experiment, workdir)
-        mesh = experiment.mesh
-        feed, forward = feed_of(experiment, mesh), to_probabilities(experiment.forward)
-        probabilities = make_compute(forward, experiment.key, feed, mesh, "probabilities")
-        parts = {**put_frozen(experiment.frozen, mesh), **put(best, replicated(mesh))}
-        found = probabilities(parts, experiment.task.test)[rows][:, columns]
+        classifier = load(workdir, backbone=backbone)
+        task = task_again(workdir, classifier.backbone)
+        first = first or task
+        rows, columns = _in_order(first, task, workdirs[0], workdir)
+        mesh, forward = classifier.mesh, to_probabilities(classifier.logits(task.resized))
+        feed = make_feed(task, classifier.batch_size, seed=0, mesh=mesh)
+        probabilities = make_compute(forward, classifier.key, feed, mesh, "probabilities")
+        found = probabilities(classifier.parts, task.test)[rows][:, columns]
         total = total + found / len(workdirs)
+    assert first is not None  # There is at least one.
     return Ensemble(
         total.astype(np.float32),
         total.argmax(axis=-1),
-        first.task.test.labels,
-        first.task.class_names,
+        first.test.labels,
+        first.class_names,
     )
-
-
-def to_probabilities(forward: Forward) -> Forward:
-    """From parts and images to the probabilities of the classes, float32 `[B, K]`."""
-
-    def probabilities(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
-        return jax.nn.softmax(forward(parts, images, **more))
-
-    return probabilities
 
 
 def _in_order(

@@ -16,11 +16,14 @@ from vp_jax.assembly.members import canonical, member_configs, sweep_config
 from vp_jax.assembly.settings import check_settings, claim, settled
 from vp_jax.assembly.setup import setup_all
 from vp_jax.assembly.text_features import keep_text_features
+from vp_jax.assembly.trained import to_keep
 from vp_jax.assembly.vary import Member, grid, label, parse_vary
 from vp_jax.backbones import Backbone
+from vp_jax.classifier import of_experiment
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
+from vp_jax.records import classifier_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import going_on
 from vp_jax.records.mapping_file import write_mapping
@@ -29,7 +32,7 @@ from vp_jax.report.result import Result, images_per_second, make_result
 from vp_jax.report.run_pictures import draw_prompt
 from vp_jax.training.evaluation import measure
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.final_test import FinalTest
+from vp_jax.training.final_test import FinalTest, tuned_parts
 from vp_jax.training.stacked_evaluation import Together
 from vp_jax.training.stacked_loop import StackedLoop
 from vp_jax.training.start import Outcome
@@ -147,7 +150,9 @@ def _finish_member(loop: StackedLoop, number: int, outcome: Outcome, test: Final
         experiment.task.class_names,
         folder,
     )
-    draw_prompt(experiment, outcome.best["prompt"], folder)
+    head = tuned_parts(experiment, outcome)["head"]
+    classifier_file.write(folder, to_keep(experiment, head))
+    draw_prompt(of_experiment(experiment, outcome.best), folder)
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result
 

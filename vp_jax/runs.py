@@ -12,24 +12,26 @@ from vp_jax.assembly.own_parts import load_task as load_task
 from vp_jax.assembly.plan import plan
 from vp_jax.assembly.setup import setup_again
 from vp_jax.assembly.text_features import keep_text_features
+from vp_jax.assembly.trained import complete, to_keep
 from vp_jax.backbones import Backbone
+from vp_jax.classifier import of_experiment, restore
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
+from vp_jax.records import classifier_file
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.finished import best_step, going_on, open_checkpoints
+from vp_jax.records.finished import going_on
 from vp_jax.records.mapping_file import write_mapping
-from vp_jax.records.record import check_classes, compare_test, parse, read
+from vp_jax.records.record import compare_test, read
 from vp_jax.report.result import Result, make_result
 from vp_jax.report.run_pictures import draw_run
-from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
-from vp_jax.step.sharding import put, replicated
+from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
-from vp_jax.training.final_test import final_test
+from vp_jax.training.final_test import final_test, tuned_parts
 from vp_jax.training.loop import Loop
 from vp_jax.training.loop_settings import LoopSettings as LoopSettings
 from vp_jax.training.probe import LinearProbe
-from vp_jax.training.start import evaluate_of, feed_of, fresh_state
+from vp_jax.training.start import feed_of
 from vp_jax.training.zero_shot import ZeroShot
 
 
@@ -75,6 +77,8 @@ def train(
             made.task.class_names,
             workdir,
         )
+        head = tuned_parts(made, outcome)["head"]
+        classifier_file.write(workdir, to_keep(made, head))
         if outcome.progress.best_step > 0:
             draw_run(made, outcome, test, workdir)
         INTERRUPTS.let_finish()
@@ -114,44 +118,38 @@ def evaluate(
     workdir = files.expanded(workdir)
     if experiment is None:
         experiment = setup_again(workdir, weights, data_dir, backbone)
-    everywhere = replicated(mesh := experiment.mesh)
-    feed = feed_of(experiment, mesh, batch_size)
-    run_evaluate = evaluate_of(experiment, feed, mesh)
-    frozen = put_frozen(experiment.frozen, mesh)
+    mesh, task = experiment.mesh, experiment.task
+    feed, frozen = feed_of(experiment, mesh, batch_size), put_frozen(experiment.frozen, mesh)
     before = ZeroShot(experiment, frozen, feed, mesh)
-    zero_shot = run_evaluate(before.parts(), experiment.task.test) if before.exists else None
-    best, test = 0, zero_shot
     if experiment.tune:
-        best, changed = load_best(experiment, workdir)
-        test = run_evaluate({**frozen, **put(changed, everywhere)}, experiment.task.test)
+        classifier, best = restore(experiment, workdir, frozen)
+    else:
+        classifier, best = of_experiment(experiment, before.parts()), 0
+    complete(experiment, workdir, classifier.parts["head"])
+    run_evaluate = make_evaluate(
+        classifier.logits(task.resized),
+        classifier.key,
+        task,
+        feed,
+        mesh,
+        {part: x for part, x in classifier.parts.items() if part == "prompt"},
+    )
+    zero_shot = run_evaluate(before.parts(), task.test) if before.exists else None
+    test = zero_shot
+    if test is None or experiment.tune:
+        test = run_evaluate(classifier.parts, task.test)
     return {
-        "task": experiment.task.task.name,
+        "task": task.task.name,
         "backbone": experiment.backbone.name,
         "head": experiment.head.name,
         "tune": list(experiment.tune),
         "step": best,
         "steps": experiment.total_steps,
-        "test_examples": len(experiment.task.test),
-        **compare_test(read(workdir), experiment.task, workdir),
+        "test_examples": len(task.test),
+        **compare_test(read(workdir), task, workdir),
         "zero_shot_test_accuracy": None if zero_shot is None else zero_shot.accuracy,
         "test_accuracy": test.accuracy,
-        "metric": experiment.task.task.metric,
+        "metric": task.task.metric,
         "zero_shot_test_metric": None if zero_shot is None else zero_shot.metric,
         "test_metric": test.metric,
     }
-
-
-def load_best(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
-    """The best step of a run, and the parts that changed, as they were then.
-
-    Raises:
-      UserError: there is no checkpoint, or it does not belong to the experiment.
-    """
-    checkpoints = open_checkpoints(workdir)
-    fresh = fresh_state(experiment)
-    state, meta = checkpoints.restore_latest(fresh, experiment.identity)
-    check_classes(parse(meta), experiment.task, workdir)
-    best = best_step(meta, workdir)
-    if best != int(state.step):
-        state = checkpoints.read_one(best, lambda step: checkpoints.restore(step, fresh))
-    return best, {**state.mapping, **state.tuned}

@@ -36,6 +36,19 @@ def load_backbone(config: ConfigDict) -> Backbone:
     return dataclasses.replace(backbone, params=params)
 
 
+def get_backbone(config: ConfigDict, own: Backbone | None) -> Backbone:
+    """The user's own backbone, or the one of `config.backbone`.
+
+    Raises:
+      UserError: its weights are missing, damaged, another model's, or not for the head.
+    """
+    if own is not None:
+        return own
+    backbone = load_backbone(config)
+    check_loaded(config, backbone)
+    return backbone
+
+
 def mesh_of(config: ConfigDict) -> Mesh:
     """The mesh of a run; the devices along `model` share the backbone.
 
@@ -75,7 +88,7 @@ def check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
     else:
         raise UserError(
             f"{unknown('backbone', name, backbones.names())}; one of your own is given in Python: "
-            "backbone=backbones.from_fn(...) of runs.train and runs.evaluate"
+            "backbone=backbones.from_fn(...) of runs.train, runs.evaluate and vp_jax.load"
         )
     if head == "text" and not has_texts:
         fitting = [n for n in heads.names() if n != "text"]

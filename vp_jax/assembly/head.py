@@ -132,23 +132,52 @@ def make_texts(
       UserError: the user has named two classes so that the model cannot tell them apart, or the
         model has no text tower.
     """
-    name, templates, class_names = config.head.name, config.head.templates, task.class_names
-    if name not in ("text", "semantic") and not starts_from_text(config, backbone):
+    tower = _reads_texts(config, backbone)
+    if tower is None:
         introduce(task, None)
         return {}, {}
-    tower = backbone
-    if name == "semantic":
-        tower = text_tower(config)
+    name = config.head.name
     if tower.tokenizer is None:
         raise UserError(
             f"{tower.name} has no text tower, which the head {name!r} needs: give "
             "--config.head.text_backbone the name of a CLIP"
         )
     remedy = ", or give --config.head.init=random" if name == "linear" else ""
-    reader = Reader(tower.name, tower.tokenizer, tuple(templates), remedy)
+    reader = Reader(tower.name, tower.tokenizer, tuple(config.head.templates), remedy)
     introduce(task, reader, backbone.source_classes if name == "semantic" else ())
+    return _texts(config, backbone, tower, task.class_names, workdir)
+
+
+def texts_of_run(
+    config: ConfigDict, backbone: Backbone, class_names: Sequence[str], workdir: pathlib.Path
+) -> tuple[Features, dict[str, str]]:
+    """The same for a run in a folder, whose classes are known.
+
+    Raises:
+      UserError: the stored ones are of another run.
+    """
+    tower = _reads_texts(config, backbone)
+    return ({}, {}) if tower is None else _texts(config, backbone, tower, class_names, workdir)
+
+
+def _reads_texts(config: ConfigDict, backbone: Backbone) -> Backbone | None:
+    """The model that reads the names of the classes; None where none does."""
+    if config.head.name == "semantic":
+        return text_tower(config)
+    reads = config.head.name == "text" or starts_from_text(config, backbone)
+    return backbone if reads else None
+
+
+def _texts(
+    config: ConfigDict,
+    backbone: Backbone,
+    tower: Backbone,
+    class_names: Sequence[str],
+    workdir: pathlib.Path,
+) -> tuple[Features, dict[str, str]]:
+    templates = config.head.templates
     origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
-    if name == "semantic":
+    if config.head.name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)
     try:
         stored = load_text_features(workdir / TEXT_FEATURES, origin)
@@ -157,7 +186,7 @@ def make_texts(
     except DamagedTexts:
         distributed.say(f"{workdir / TEXT_FEATURES} is damaged; its texts are computed again")
     texts = {"text_features": compute_text_features(tower, class_names, templates)}
-    if name == "semantic":
+    if config.head.name == "semantic":
         sources = backbone.source_classes
         texts["source_features"] = compute_text_features(tower, sources, templates)
     return texts, origin

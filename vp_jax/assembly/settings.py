@@ -45,7 +45,8 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     if MADE_IN in settings:
         raise UserError(
             f"the run in {workdir} was made in Python, of parts that no settings can make again: "
-            "give them, as in runs.evaluate(workdir, experiment=runs.experiment(...))"
+            "give them, as in runs.evaluate(workdir, experiment=runs.experiment(...)) or "
+            "vp_jax.load(workdir, experiment=...)"
         )
     return from_json(settings, workdir / workdir_lib.CONFIG)
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import data
 from vp_jax.assembly.augment import make_augment, make_mixing
-from vp_jax.assembly.backbone import check_loaded, load_backbone, mesh_of
+from vp_jax.assembly.backbone import get_backbone, mesh_of
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.compose import (
     NOTHING_LEARNS,
@@ -83,16 +83,9 @@ def setup_all(
         check(config, backbone)
     first = configs[0]
     mesh = mesh_of(first)
-    if backbone is None:
-        backbone = load_backbone(first)
-        check_loaded(first, backbone)
+    backbone = get_backbone(first, backbone)
     drawn = [init_prompt(config, backbone) for config in configs]  # misfits, before the long work
-    record = record_lib.read(workdir) or record_lib.Record(None, None)
-    task = load_task(first, backbone, record.classes)
-    if record.classes is not None and first.head.name in READ_NAMES:
-        whose = f"the run in {workdir}", "these data"
-        same_names(record.classes.names, task.class_names, *whose)
-    check_same_everywhere(task)
+    task = task_of_run(first, workdir, backbone)
     tasks = {first.seed: task}
     for config in configs:
         if config.seed not in tasks:
@@ -103,6 +96,30 @@ def setup_all(
         _assemble(config, mesh, backbone, tasks[config.seed], params, texts, origin)
         for config, params in zip(configs, drawn, strict=True)
     ]
+
+
+def task_again(workdir: pathlib.Path, backbone: Backbone) -> data.TaskData:
+    """The data of the run in a folder, for a backbone that is there already.
+
+    Raises:
+      UserError: as `setup_again`.
+    """
+    return task_of_run(read_config(workdir), workdir, backbone)
+
+
+def task_of_run(config: ConfigDict, workdir: pathlib.Path, backbone: Backbone) -> data.TaskData:
+    """The data of a run, with the classes that it has in its folder if it was begun before.
+
+    Raises:
+      UserError: as `load_task`, or processes read different data.
+    """
+    record = record_lib.read(workdir) or record_lib.Record(None, None)
+    task = load_task(config, backbone, record.classes)
+    if record.classes is not None and config.head.name in READ_NAMES:
+        whose = f"the run in {workdir}", "these data"
+        same_names(record.classes.names, task.class_names, *whose)
+    check_same_everywhere(task)
+    return task
 
 
 def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:

@@ -19,7 +19,7 @@ from vp_jax.heads.frequency import frequency, iterative
 from vp_jax.heads.linear import fully_connected, linear
 from vp_jax.heads.mapping_table import mapping_rows, read_table, write_csv
 from vp_jax.heads.random import random
-from vp_jax.heads.registry import by_name, names
+from vp_jax.heads.registry import by_name, names, restored
 from vp_jax.heads.semantic import semantic
 from vp_jax.heads.text import class_texts, text, text_features, text_head
 
@@ -40,6 +40,7 @@ __all__ = [
     "names",
     "random",
     "read_table",
+    "restored",
     "semantic",
     "swapped",
     "text",

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from vp_jax.errors import UserError
-from vp_jax.heads.base import Head
+from vp_jax.heads.base import Head, Params
 from vp_jax.heads.bayesian import bayesian, bayesian_plus
 from vp_jax.heads.first_k import first_k
 from vp_jax.heads.fixed import fixed
 from vp_jax.heads.frequency import frequency, iterative
+from vp_jax.heads.indices import select
 from vp_jax.heads.linear import fully_connected, linear
 from vp_jax.heads.random import random
 from vp_jax.heads.semantic import semantic
-from vp_jax.heads.text import text
+from vp_jax.heads.text import text, text_head
 from vp_jax.prompts.checks import resolve
 
 _HEADS: dict[str, Callable[..., Head]] = {
@@ -35,6 +38,23 @@ _HEADS: dict[str, Callable[..., Head]] = {
 def names() -> tuple[str, ...]:
     """The names of all heads."""
     return tuple(_HEADS)
+
+
+def restored(name: str) -> Head:
+    """The head of this name for parameters that are there already; its `init` makes none.
+
+    Raises:
+      UserError: the name is unknown.
+    """
+    if name == "text":
+        return Head("features", _no_init, text_head, trainable=True, name=name)
+    if name in ("semantic", "fixed"):
+        return Head("logits", _no_init, select, trainable=False, name=name)
+    return by_name(name)._replace(init=_no_init)
+
+
+def _no_init(rng: jax.Array | None, inputs: int, classes: int) -> Params:
+    raise UserError("this head was restored with its parameters; make another one to draw them")
 
 
 def by_name(name: str, **settings: Any) -> Head:

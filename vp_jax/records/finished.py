@@ -1,11 +1,11 @@
-"""What a run has trained, for use in another run."""
+"""What a run has trained, for use in another run or a classifier."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,37 @@ def best_step(meta: Mapping[str, Any], workdir: pathlib.Path) -> int:
     return best
 
 
+class Best(NamedTuple):
+    """The best checkpoint of a run.
+
+    Attributes:
+      step: its step.
+      meta: the JSON object of the newest checkpoint, which knows what is best.
+      arrays: of the state at the best step, by dotted name.
+    """
+
+    step: int
+    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def load_best(workdir: pathlib.Path) -> Best:
+    """The best checkpoint of a run that the newest one knows of.
+
+    Raises:
+      UserError: there is none, nothing has been evaluated yet, or checkpoints are damaged.
+    """
+    checkpoints = open_checkpoints(workdir)
+    found = checkpoints.newest(
+        lambda step: Best(step, checkpoints.meta(step), checkpoints.arrays(step))
+    )
+    assert found is not None  # There is at least one.
+    best = best_step(found.meta, workdir)
+    if best == found.step:
+        return found
+    return found._replace(step=best, arrays=checkpoints.read_one(best, checkpoints.arrays))
+
+
 def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """One tuned part of a run's best checkpoint.
 
@@ -72,13 +103,7 @@ def load_part(workdir: pathlib.Path, part: str) -> tuple[dict[str, np.ndarray], 
         raise UserError(
             f"the run in {workdir} trained {' and '.join(tune) or 'nothing'}, not a {part}"
         )
-    checkpoints = open_checkpoints(workdir)
-    step, meta, arrays = checkpoints.newest(
-        lambda step: (step, checkpoints.meta(step), checkpoints.arrays(step))
-    )
-    best = best_step(meta, workdir)
-    if best != step:
-        arrays = checkpoints.read_one(best, checkpoints.arrays)
+    best = load_best(workdir)
     prefix = f"tuned.{part}."
-    found = {n.removeprefix(prefix): x for n, x in arrays.items() if n.startswith(prefix)}
-    return found, meta["identity"]
+    found = {n.removeprefix(prefix): x for n, x in best.arrays.items() if n.startswith(prefix)}
+    return found, best.meta["identity"]

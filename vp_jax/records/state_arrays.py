@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from vp_jax.step.step import State
 
+Tree = TypeVar("Tree")
+"""A state, or some parameters."""
+
 
 class Mismatch(ValueError):
     """Arrays are not those of a state."""
 
 
-def to_arrays(state: State) -> dict[str, np.ndarray]:
+def to_arrays(state: Any) -> dict[str, np.ndarray]:
     """Copies of all arrays of a replicated state, by dotted name.
 
     Copies, so that the state's buffers may be donated while they are saved.
@@ -38,7 +42,7 @@ def empty_ones(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, list[in
     }
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], target: State) -> State:
+def from_arrays(arrays: Mapping[str, np.ndarray], target: Tree) -> Tree:
     """The state of which `to_arrays` made these arrays.
 
     Args:

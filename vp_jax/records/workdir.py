@@ -20,13 +20,25 @@ RESULT = "result.json"
 METRICS = "metrics.jsonl"
 TEXT_FEATURES = "text_features.safetensors"
 MAPPING = "mapping.csv"
+CLASSIFIER = "classifier.safetensors"
 FEATURES = "features"
 DATA = "data.npz"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 MEMBERS = "members"
 """Among the settings of a sweep: what each of its runs has of its own, as texts."""
-OURS = (CONFIG, RESULT, METRICS, TEXT_FEATURES, MAPPING, FEATURES, DATA, CHECKPOINTS, TENSORBOARD)
+OURS = (
+    CONFIG,
+    RESULT,
+    METRICS,
+    TEXT_FEATURES,
+    MAPPING,
+    CLASSIFIER,
+    FEATURES,
+    DATA,
+    CHECKPOINTS,
+    TENSORBOARD,
+)
 
 SEEN_AFTER_SECONDS = 60
 """How long a network disk may take to show a process what another has written."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from vp_jax import data, distributed, prompts
+from vp_jax import distributed, prompts
+from vp_jax.classifier import Classifier, of_experiment
 from vp_jax.records.metrics import read_metrics
 from vp_jax.report.curves import curves
 from vp_jax.report.examples import examples
 from vp_jax.report.prompt_picture import prompt_picture
 from vp_jax.report.wording import before_training
-from vp_jax.step.forward import make_seen
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
 from vp_jax.training.start import Outcome
@@ -52,9 +49,9 @@ def draw_run(
         )
     if "prompt" not in tune:
         return
-    params = jax.device_get(outcome.best["prompt"])
-    draw_prompt(experiment, params, workdir)
-    before, after = prompted_examples(experiment, params, shown)
+    classifier = of_experiment(experiment, outcome.best)
+    draw_prompt(classifier, workdir)
+    before, after = classifier.examples(shown)
     named = [
         [task.class_names[i] for i in labels]
         for labels in (shown.labels, predicted, test.tuned.predictions[chosen])
@@ -62,24 +59,11 @@ def draw_run(
     examples(workdir / EXAMPLES, before, after, *named)
 
 
-def draw_prompt(experiment: Experiment, params: Any, workdir: pathlib.Path) -> None:
+def draw_prompt(classifier: Classifier, workdir: pathlib.Path) -> None:
     """Writes the picture of a prompt, as PNG."""
-    picture = prompts.to_image(experiment.prompt, params, experiment.image_shape)
-    title = f"{experiment.prompt}, {prompts.count(params):,} parameters"
-    prompt_picture(workdir / PROMPT, picture, title)
-
-
-def prompted_examples(
-    experiment: Experiment, params: Any, shown: data.Split
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images of the task as the backbone gets them without and with the prompt, in [0, 1] RGB."""
-    backbone, task = experiment.backbone, experiment.task
-    seen = make_seen(backbone, experiment.prompt, resized=task.resized)
-    mean, std = np.array(backbone.mean, np.float32), np.array(backbone.std, np.float32)
-    key = jax.random.fold_in(experiment.key, 0)
-    before = seen({}, jnp.asarray(shown.unprompted().images))
-    after = seen({"prompt": params}, jnp.asarray(shown.images), rng=key)
-    return np.asarray(before) * std + mean, np.asarray(after) * std + mean
+    count = prompts.count(classifier.parts["prompt"])
+    title = f"{classifier.prompt}, {count:,} parameters"
+    prompt_picture(workdir / PROMPT, classifier.picture(), title)
 
 
 def example_indices(labels: np.ndarray, count: int) -> np.ndarray:

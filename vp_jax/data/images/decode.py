@@ -72,23 +72,32 @@ def decode_image(encoded: bytes, *, upright: bool = False, white: int | None = N
         raise CorruptImage(f"{file_kinds.describe(encoded)} ({_clean(e)})") from e
 
     with opened as image:
-        kind = image.format
         if image.width * image.height > MAX_PIXELS:
             raise _too_large(None, image.size)
-        if kind == "PNG":
+        if image.format == "PNG":
             _check_png(encoded)
-        try:
-            numbers = grey_levels.declared(image)
-            image.load()
-            pixels = _rgb(_upright(image) if upright else image, numbers, white)
-        except (CorruptImage, MemoryError):
-            raise
-        except Exception as e:  # Decoders raise a dozen types for damaged files.
-            if "truncated" in str(e).lower():
-                raise CorruptImage(f"the {kind} file is cut short") from e
-            raise CorruptImage(f"the {kind} file is damaged ({_clean(e)})") from e
+        return pixels_of(image, upright=upright, white=white)
+
+
+def pixels_of(image: Image.Image, *, upright: bool = False, white: int | None = None) -> np.ndarray:
+    """The pixels of an image that Pillow has opened, uint8 `[h, w, 3]`, by the same rules.
+
+    Raises:
+      CorruptImage: as `decode_image`, which has the arguments too.
+    """
+    what = f"the {image.format} file" if image.format else "the image"
+    try:
+        numbers = grey_levels.declared(image)
+        image.load()
+        pixels = _rgb(_upright(image) if upright else image, numbers, white)
+    except (CorruptImage, MemoryError):
+        raise
+    except Exception as e:  # Decoders raise a dozen types for damaged files.
+        if "truncated" in str(e).lower():
+            raise CorruptImage(f"{what} is cut short") from e
+        raise CorruptImage(f"{what} is damaged ({_clean(e)})") from e
     if not pixels.size:
-        raise CorruptImage(f"the {kind} file has no pixels")
+        raise CorruptImage(f"{what} has no pixels")
     return pixels
 
 
@@ -164,7 +173,9 @@ def _rgb(image: Image.Image, numbers: grey_levels.Numbers | None, white: int | N
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "RGB":
         return np.array(image)
-    image.info.pop("transparency", None)
+    if "transparency" in image.info:
+        image = image.copy()  # It may be somebody's.
+        del image.info["transparency"]
     try:
         return np.array(image.convert("RGB"))
     except ValueError as e:

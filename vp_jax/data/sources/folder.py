@@ -40,7 +40,7 @@ def read(
     the names of their folders or labels. A `val` is the validation split. Without `test` a
     stratified share of train is held out as the test split: the same for every seed, it depends on
     the images' paths and labels only. Hidden files and files that are no images by their suffix
-    are passed over. Photographs are turned upright as their EXIF orientation says.
+    are passed over. Photographs are turned as `Task.upright` says.
 
     Args:
       task: whose data they are.
@@ -53,7 +53,6 @@ def read(
       UserError: the path or the fraction is unfit, the layout is another one, or its classes are
         not those given.
     """
-    del task  # All folders are read alike.
     if not 0 < test_fraction < 1:
         raise UserError(f"test_fraction is {test_fraction}; it must be in (0, 1)")
     if path.suffix.lower() in csv_source.SUFFIXES and not path.is_dir():
@@ -80,7 +79,7 @@ def read(
         examples["train"],
         examples["test"],
         val=examples.get("val"),
-        upright=True,
+        upright=task.upright,
         fingerprint=fingerprint,
         class_keys=_keys(layout),
     )

@@ -129,3 +129,9 @@ class Task:
         """Every dataset of tfds that must be prepared for this task."""
         names = (self.train_tfds_name, self.tfds_name) if self.train else (self.tfds_name,)
         return tuple(name for name in names if name)
+
+    @property
+    def upright(self) -> bool:
+        """Whether photographs are turned as their EXIF orientation says: those of folders are, as
+        cameras leave them there; those of published datasets are taken as they are."""
+        return self.format == "folder"

@@ -1,0 +1,314 @@
+"""What a finished run is to its user: images in, named classes with their probabilities out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from vp_jax import data, heads, prompts
+from vp_jax.assembly.trained import best_of, load_trained
+from vp_jax.backbones import Backbone
+from vp_jax.data.images.given import pixels, single_images
+from vp_jax.data.images.host_preprocess import preprocess_one
+from vp_jax.data.images.preprocess import preprocess
+from vp_jax.data.images.resize_rule import ResizeRule
+from vp_jax.errors import UserError
+from vp_jax.host import files
+from vp_jax.step.forward import (
+    Forward,
+    Parts,
+    make_forward,
+    make_outputs,
+    make_seen,
+    resize_rule,
+    seen_rule,
+)
+from vp_jax.step.fsdp import gather_on_use, put_frozen
+from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
+from vp_jax.training.experiment import Experiment
+
+if TYPE_CHECKING:
+    from vp_jax.data.images.given import GivenImages
+
+Program = Callable[[Parts, Any, jax.Array], jax.Array]
+"""From parts, uint8 images and a key to an array with an axis of images."""
+
+
+class Prediction(NamedTuple):
+    """The most likely class of an image.
+
+    Attributes:
+      name: of the class.
+      probability: in [0, 1].
+      label: its number, from 0.
+    """
+
+    name: str
+    probability: float
+    label: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Classifier:
+    """A frozen backbone with a trained prompt and a head, as `load` makes it of a run.
+
+    Images are one or several: arrays, uint8 `[h, w, 3]` or `[B, h, w, 3]` of any size, RGB; paths
+    of image files, their contents as bytes, or images of Pillow; or a list of these, of any sizes.
+    They are decoded, resized and cropped as in training. What comes out has no axis of images where
+    a single one was given. Wrong images are a `UserError`.
+
+    Batches are padded, and shared by all devices. The programs are compiled at the first call, once
+    for `batch_size` images and once for every power of two below it that fewer images fill.
+
+    Attributes:
+      class_names: in the order of the labels.
+      prompt: what acts on the images, `init` and `apply`; its text is `str(prompt)`.
+      head: what makes logits of the backbone's output.
+      backbone: the pretrained model; where its weights were trained too, `parts` has them.
+      parts: parameters by part, on the devices: `"backbone"`, `"head"`, and `"prompt"` where one
+        was trained.
+      mesh: the devices.
+      key: places random patches, anew for every batch, the same at every call.
+      batch_size: images at a time, a multiple of the number of devices.
+      upright: whether photographs in files are turned as their EXIF orientation says.
+    """
+
+    class_names: tuple[str, ...]
+    prompt: prompts.Chain
+    head: heads.Head
+    backbone: Backbone
+    parts: Parts
+    mesh: Mesh
+    key: jax.Array
+    batch_size: int
+    upright: bool = False
+
+    def __repr__(self) -> str:
+        prompt = f"prompt {str(self.prompt)!r}" if "prompt" in self.parts else "no prompt"
+        return (
+            f"Classifier({len(self.class_names)} classes, {prompt}, backbone {self.backbone.name})"
+        )
+
+    def probabilities(self, images: GivenImages) -> np.ndarray:
+        """The probabilities of all classes, float32 `[N, K]`; of a single image `[K]`."""
+        return self._map(self._to_probabilities, self.parts, images)
+
+    def predict(self, images: GivenImages) -> Prediction | list[Prediction]:
+        """The most likely class of each image, in a list; of a single image the class itself."""
+        found = self.probabilities(images)
+        predictions = [
+            Prediction(self.class_names[label], float(row[label]), label)
+            for row in np.atleast_2d(found)
+            for label in [int(row.argmax())]
+        ]
+        return predictions[0] if found.ndim == 1 else predictions
+
+    def prompted(self, images: GivenImages) -> np.ndarray:
+        """What the backbone sees of the images, float32 `[N, S, S, 3]`, in RGB.
+
+        Resized, cropped, with the prompt, and the backbone's normalisation undone: 0 is black and 1
+        is white. A prompt may lead beyond them unless its text says `clip`.
+        """
+        if "prompt" not in self.parts:
+            return self.unprompted(images)
+        return self._map(self._to_pictures, {"prompt": self.parts["prompt"]}, images)
+
+    def unprompted(self, images: GivenImages) -> np.ndarray:
+        """The same without the prompt: images in [0, 1], resized and cropped."""
+        given, is_single = single_images(images)
+        rule = resize_rule(self.backbone)
+        whole = np.stack([self._ready(given, rule, i) for i in range(len(given))])
+        found = np.asarray(preprocess(whole, None))
+        return found[0] if is_single else found
+
+    def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
+        """The images of a small split, resized or not, without the prompt and with it."""
+        whole = split.unprompted()
+        rule = None if whole.resized else resize_rule(self.backbone)
+        before = np.asarray(preprocess(np.asarray(whole.images), rule))
+        if "prompt" not in self.parts:
+            return before, before
+        see = self._pictures_of(split.resized)
+        key = jax.random.fold_in(self.key, 0)
+        after = see({"prompt": self.parts["prompt"]}, np.asarray(split.images), key)
+        return before, np.asarray(after)
+
+    def picture(self) -> np.ndarray:
+        """The prompt as `prompts.to_image` draws it, uint8 `[S, S, 3]`.
+
+        Raises:
+          UserError: there is none, or it is not finite.
+        """
+        if "prompt" not in self.parts:
+            raise UserError("no prompt was trained, so there is none to draw")
+        side = self.backbone.image_size
+        return prompts.to_image(self.prompt, jax.device_get(self.parts["prompt"]), (side, side, 3))
+
+    def logits(self, resized: ResizeRule | None) -> Forward:
+        """The pure function from `parts` and uint8 images to logits, float32 `[B, K]`.
+
+        Args:
+          resized: the rule that the images have been through, `rule` or another backbone's, which
+            is refused; None where the function is to resize and crop them.
+        """
+        outputs = make_outputs(self.backbone, self.prompt, self.head.takes, resized=resized)
+        return make_forward(gather_on_use(outputs, self.mesh), self.head)
+
+    @property
+    def rule(self) -> ResizeRule:
+        """How images become those that the prompt acts on."""
+        return seen_rule(self.backbone, self.prompt)
+
+    @functools.cached_property
+    def _to_probabilities(self) -> Program:
+        probabilities = to_probabilities(self.logits(self.rule))
+        return self._compiled(lambda parts, images, key: probabilities(parts, images, rng=key))
+
+    @functools.cached_property
+    def _to_pictures(self) -> Program:
+        return self._compiled(self._pictures_of(self.rule))
+
+    def _pictures_of(self, resized: ResizeRule | None) -> Program:
+        see = make_seen(self.backbone, self.prompt, resized=resized)
+        mean, std = (np.array(x, np.float32) for x in (self.backbone.mean, self.backbone.std))
+        return lambda parts, images, key: see(parts, images, rng=key) * std + mean
+
+    def _compiled(self, program: Program) -> Program:
+        everywhere = replicated(self.mesh)
+        return jax.jit(
+            program,
+            in_shardings=(AS_PLACED, by_example(self.mesh), everywhere),
+            out_shardings=everywhere,
+        )
+
+    def _map(self, program: Program, parts: Parts, images: GivenImages) -> np.ndarray:
+        """What a program makes of all images; the next ones are read while it computes."""
+        given, is_single = single_images(images)
+        chunks: list[np.ndarray] = []
+        ahead: tuple[jax.Array, int] | None = None
+        for number, (batch, count) in enumerate(self._batches(given)):
+            key = jax.random.fold_in(self.key, number)
+            rows = program(parts, put(batch, by_example(self.mesh)), key)
+            if ahead is not None:
+                chunks.append(np.asarray(ahead[0])[: ahead[1]])
+            ahead = rows, count
+        assert ahead is not None  # `single_images` has refused none at all.
+        chunks.append(np.asarray(ahead[0])[: ahead[1]])
+        found = np.concatenate(chunks)
+        return found[0] if is_single else found
+
+    def _batches(self, given: Sequence[Any]) -> Iterator[tuple[np.ndarray, int]]:
+        """Padded batches, uint8 `[B, S, S, 3]`, and how many of their images count."""
+        rule, total = self.rule, len(given)
+        smaller = 1 << (total - 1).bit_length()
+        size = min(self.batch_size, _multiple(smaller, self.mesh.size))
+        ready = functools.partial(self._ready, given, rule)
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, total, size):
+                batch = np.zeros((size, rule.image_size, rule.image_size, 3), np.uint8)
+                numbers = range(start, min(start + size, total))
+                for place, image in enumerate(pool.map(ready, numbers)):
+                    batch[place] = image
+                yield batch, len(numbers)
+
+    def _ready(self, given: Sequence[Any], rule: ResizeRule, number: int) -> np.ndarray:
+        """One of the images given, resized and cropped."""
+        return preprocess_one(pixels(given[number], number, self.upright), rule)
+
+
+def load(
+    workdir: str | pathlib.Path,
+    *,
+    weights: str | None = None,
+    backbone: Backbone | None = None,
+    batch_size: int | None = None,
+    experiment: Experiment | None = None,
+) -> Classifier:
+    """The classifier that a run has trained, at its best step. Reads no data, changes nothing.
+
+    Args:
+      workdir: of a training, finished or with a checkpoint; of a sweep, the folder of a member.
+      weights: where the backbone's weights are now, if not where they were.
+      backbone: the user's own one, if the run was made with one.
+      batch_size: images at a time, if not as in training; rounded up to a multiple of the devices.
+      experiment: the parts of a run that was made of them, instead of all these.
+
+    Raises:
+      UserError: there is no run or no checkpoint, something of it is missing or damaged, or the
+        backbone is another one.
+
+    >>> vp_jax.load("runs/quickstart").predict("digit.png")  # doctest: +SKIP
+    Prediction(name='seven', probability=0.98, label=7)
+    """
+    workdir = files.expanded(workdir)
+    if experiment is not None:
+        return restore(experiment, workdir, put_frozen(experiment.frozen, experiment.mesh))[0]
+    trained = load_trained(workdir, weights, backbone, batch_size)
+    parts = put(trained.parts, replicated(trained.mesh))
+    if "backbone" not in parts:
+        frozen = {"backbone": trained.backbone.image_params(trained.head.takes)}
+        parts |= put_frozen(frozen, trained.mesh)
+    return Classifier(
+        class_names=trained.class_names,
+        prompt=trained.prompt,
+        head=trained.head,
+        backbone=trained.backbone,
+        parts=parts,
+        mesh=trained.mesh,
+        key=trained.key,
+        batch_size=_multiple(trained.batch_size, trained.mesh.size),
+        upright=trained.upright,
+    )
+
+
+def of_experiment(experiment: Experiment, parts: Parts) -> Classifier:
+    """The classifier of a run whose parts are in memory, with some parameters."""
+    return Classifier(
+        class_names=experiment.task.class_names,
+        prompt=experiment.prompt,
+        head=experiment.head.head,
+        backbone=experiment.backbone,
+        parts=parts,
+        mesh=experiment.mesh,
+        key=experiment.key,
+        batch_size=_multiple(experiment.loop.batch_size, experiment.mesh.size),
+        upright=experiment.task.task.upright,
+    )
+
+
+def restore(experiment: Experiment, workdir: pathlib.Path, frozen: Parts) -> tuple[Classifier, int]:
+    """The classifier of a run whose parts are in memory, and its best step.
+
+    Args:
+      experiment: the run.
+      workdir: its folder.
+      frozen: the parameters that do not change, on the devices.
+
+    Raises:
+      UserError: there is no checkpoint, or it does not belong to the experiment.
+    """
+    step, changed = best_of(experiment, workdir)
+    parts = {**frozen, **put(changed, replicated(experiment.mesh))}
+    return of_experiment(experiment, parts), step
+
+
+def to_probabilities(forward: Forward) -> Forward:
+    """From parts and images to the probabilities of the classes, float32 `[B, K]`."""
+
+    def probabilities(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
+        return jax.nn.softmax(forward(parts, images, **more))
+
+    return probabilities
+
+
+def _multiple(count: int, of: int) -> int:
+    """The least multiple that is not below a count."""
+    return -(-count // of) * of
