@@ -10,6 +10,7 @@ import optax
 import own_backbone
 import pytest
 
+import vp_jax
 from vp_jax import backbones, data, heads, prompts, runs
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import Interrupted
@@ -92,6 +93,15 @@ def test_evaluation_gives_the_accuracies_of_the_result(finished, digits):
     assert again["step"] == result["best_step"]
     with pytest.raises(UserError, match=r"made in Python, of parts.*experiment="):
         runs.evaluate(folder)
+
+
+def test_it_is_loaded_with_its_parts(finished, digits):
+    result, folder = finished
+    classifier = vp_jax.load(folder, experiment=parts(digits))
+    found = classifier.probabilities(np.asarray(digits.test.images[:]))
+    assert (found.argmax(axis=1) == digits.test.labels).mean() == result["test_accuracy"]
+    with pytest.raises(UserError, match=r"made in Python, of parts.*vp_jax.load"):
+        vp_jax.load(folder)
 
 
 def test_a_finished_run_is_not_repeated(finished, digits, capsys):
