@@ -17,6 +17,7 @@ DOCUMENTS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_python_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

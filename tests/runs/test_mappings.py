@@ -244,6 +244,7 @@ def test_semantic_mapping_compares_texts_of_another_backbone(tmp_path):
     assert len({row["source class"] for row in rows}) == 10
 
 
+@pytest.mark.slow
 def test_counts_of_eight_devices_are_those_of_one(python, tmp_path):
     """The mapping of a run does not depend on the number of devices."""
     import pathlib

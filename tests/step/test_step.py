@@ -143,6 +143,7 @@ np.savez({out!r}, *results)
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_do_what_one_does(python, tmp_path):
     import pathlib
 

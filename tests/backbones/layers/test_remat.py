@@ -12,6 +12,7 @@ from vp_jax.backbones.clip.sizes import ClipSize
 from vp_jax.errors import UserError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip_vit", "vit", "clip_resnet", "bit"])
 def test_the_numbers_are_the_same(name):
     expected = features_and_gradient(make(name))

@@ -49,6 +49,7 @@ def test_several_devices_share_the_batch_already(monkeypatch):
     assert parts_of(32) == [32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])
 def test_features_and_gradients_are_those_of_the_whole_batch(monkeypatch, name):
     params = jax.jit(backbones.init_params, static_argnums=0)(name, jax.random.key(0))
