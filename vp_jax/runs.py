@@ -12,22 +12,19 @@ from vp_jax.assembly.own_parts import load_task as load_task
 from vp_jax.assembly.plan import plan
 from vp_jax.assembly.setup import setup_again
 from vp_jax.assembly.text_features import keep_text_features
-from vp_jax.assembly.trained import complete, to_keep
+from vp_jax.assembly.trained import complete
 from vp_jax.backbones import Backbone
 from vp_jax.classifier import of_experiment, restore
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
-from vp_jax.records import classifier_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import going_on
-from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.record import compare_test, read
-from vp_jax.report.result import Result, make_result
-from vp_jax.report.run_pictures import draw_run
+from vp_jax.report.finish import finish
+from vp_jax.report.result import Result
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
-from vp_jax.training.final_test import final_test, tuned_parts
 from vp_jax.training.loop import Loop
 from vp_jax.training.loop_settings import LoopSettings as LoopSettings
 from vp_jax.training.probe import LinearProbe
@@ -68,19 +65,7 @@ def train(
         keep_text_features(workdir, made.head)
         start = Loop if made.solver is None else LinearProbe
         outcome = start(made, workdir).run()
-        test = final_test(made, outcome)
-        result = make_result(made, outcome, test)
-        write_mapping(
-            made.head.head,
-            outcome.best,
-            made.backbone.source_classes,
-            made.task.class_names,
-            workdir,
-        )
-        head = tuned_parts(made, outcome)["head"]
-        classifier_file.write(workdir, to_keep(made, head))
-        if outcome.progress.best_step > 0:
-            draw_run(made, outcome, test, workdir)
+        result = finish(made, outcome, workdir)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
         distributed.wait()

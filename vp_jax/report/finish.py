@@ -1,0 +1,43 @@
+"""The end of a run: tested once, and what people look at written into its folder."""
+
+from __future__ import annotations
+
+import pathlib
+
+from vp_jax.assembly.trained import to_keep
+from vp_jax.records import classifier_file
+from vp_jax.records.mapping_file import write_mapping
+from vp_jax.report.result import Result, make_result
+from vp_jax.report.run_pictures import draw_run
+from vp_jax.training.experiment import Experiment
+from vp_jax.training.final_test import final_test, tuned_parts
+from vp_jax.training.start import Outcome
+
+
+def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> Result:
+    """Evaluates a run on test, and writes all of its files but `result.json`.
+
+    All processes evaluate, the main one writes.
+
+    Returns:
+      What `result.json` is to hold; whoever calls this writes it, as the last file of the run.
+    """
+    test = final_test(experiment, outcome)
+    write_predictor(experiment, outcome, workdir)
+    if outcome.progress.best_step > 0:
+        draw_run(experiment, outcome, test, workdir)
+    return make_result(experiment, outcome, test)
+
+
+def write_predictor(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> None:
+    """Writes what a run predicts with and no checkpoint has, and `mapping.csv` where its head maps
+    source classes."""
+    write_mapping(
+        experiment.head.head,
+        outcome.best,
+        experiment.backbone.source_classes,
+        experiment.task.class_names,
+        workdir,
+    )
+    head = tuned_parts(experiment, outcome)["head"]
+    classifier_file.write(workdir, to_keep(experiment, head))
