@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 LAYERS = (
     ("command lines", "train, train_many, evaluate, cli"),
-    ("what a notebook calls", "runs, many, classifier, ensemble"),
+    ("what a notebook calls", "runs, many, ensemble"),
     ("report", "result.json, tables, curves, pictures"),
+    ("classifier", "a finished run: images in, named classes out"),
     ("assembly", "from settings, or parts, to an Experiment"),
     ("training", "loop, feeds, evaluation, linear probe"),
     ("records", "the workdir: checkpoints, metrics, data"),
@@ -35,7 +36,7 @@ LAYERS = (
 )
 """Highest first; imports point down."""
 
-DOOR = 3
+DOOR = 4
 """Settings are read down to this layer."""
 
 STATIONS = (
@@ -71,7 +72,7 @@ def draw_layers(axes: Axes) -> None:
     """The layers, a box each; who reads settings is coloured."""
     _prepare(axes, "Layers: imports point down", len(LAYERS))
     for row, (name, holds) in enumerate(LAYERS):
-        reads = row <= DOOR and name not in ("report", "what a notebook calls")
+        reads = row <= DOOR and name not in ("report", "classifier", "what a notebook calls")
         _box(axes, row, len(LAYERS), name, holds, style.BLUE if reads else style.FAINT)
     y = len(LAYERS) - DOOR - 1
     axes.plot([0, 1], [y, y], color=style.ORANGE, lw=1.6, ls=(0, (5, 3)))
