@@ -1,4 +1,4 @@
-"""Many prompts at once: runs that differ in a few settings, trained in one program."""
+"""Many runs at once, of prompts or heads, that differ in a few settings, trained in one program."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ from vp_jax.report.run_pictures import draw_prompt
 from vp_jax.training.evaluation import measure
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest, tuned_parts
-from vp_jax.training.stacked_evaluation import Together
-from vp_jax.training.stacked_loop import StackedLoop
+from vp_jax.training.loop import Loop
 from vp_jax.training.start import Outcome
 
 __all__ = ["grid", "parse_vary", "train_many"]
@@ -46,14 +45,14 @@ def train_many(
     workdir: str | pathlib.Path,
     backbone: Backbone | None = None,
 ) -> Result:
-    """Trains many prompts over one frozen backbone in one program, and evaluates each on test.
+    """Trains prompts or heads over one frozen backbone in one program, and evaluates each on test.
 
     Each member ends as its own `runs.train` would, but for the order of sums in float32. It is kept
     in `workdir/0`, `workdir/1`, ... as a finished run. A member whose loss is not finite ends
     without a result, and the others go on.
 
     Args:
-      config: the settings that all share; `config.tune` is `("prompt",)`.
+      config: the settings that all share; `config.tune` has prompt, head or both.
       members: what each has of its own, of `assembly.members.VARIED`, such as
         `{"seed": 1, "optimizer.learning_rate": 10.0}`; see `grid`.
       workdir: folder of all. As with `runs.train`, what was interrupted is gone on with, and what
@@ -90,7 +89,7 @@ def train_many(
             claims.enter_context(claim(folder, own))
         for folder in (workdir, *folders):
             keep_text_features(folder, experiments[0].head)
-        loop = StackedLoop(experiments, workdir, folders)
+        loop = Loop(experiments, workdir, folders)
         result = _finish(loop, loop.run(), members)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
@@ -108,20 +107,20 @@ def _check_experiment(experiment: Experiment) -> None:
         )
 
 
-def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Member]) -> Result:
+def _finish(loop: Loop, outcomes: Sequence[Outcome], members: Sequence[Member]) -> Result:
     """Tests all members once, and writes what is their own into their folders."""
     task, failed = loop.experiment.task, loop.has_failed
     zero_shots = loop.zero_shot_on("test")
-    tuned = loop.test(task.test)
-    extra = {name: loop.test(split) for name, split in task.extra.items()}
+    tuned, probabilities = loop.test(task.test, outcomes)
+    extra = {name: loop.test(split, outcomes)[0] for name, split in task.extra.items()}
     results: list[Result] = []
     for i, (outcome, member) in enumerate(zip(outcomes, members, strict=True)):
         own: Result = {"folder": loop.folders[i].name, "settings": dict(member)}
         if failed[i]:
             own["failed_step"] = int(outcome.last.failed_step)
         else:
-            extra_tests = {name: found.each[i] for name, found in extra.items()}
-            test = FinalTest(zero_shots[i], tuned.each[i], extra_tests)
+            extra_tests = {name: found[i] for name, found in extra.items()}
+            test = FinalTest(zero_shots[i], tuned[i], extra_tests)
             own |= _finish_member(loop, i, outcome, test)
         results.append(own)
     report.sweep_curves(
@@ -133,14 +132,14 @@ def _finish(loop: StackedLoop, outcomes: Sequence[Outcome], members: Sequence[Me
     return {
         "members": results,
         "best_member": _best(loop, outcomes),
-        "ensemble": _ensemble(loop, tuned),
+        "ensemble": _ensemble(loop, probabilities),
         "images_per_second": images_per_second(loop.progress),
         "wall_seconds": loop.progress.wall_seconds,
     }
 
 
-def _finish_member(loop: StackedLoop, number: int, outcome: Outcome, test: FinalTest) -> Result:
-    experiment, folder = loop.experiments[number], loop.folders[number]
+def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -> Result:
+    experiment, folder = loop.members.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
     result = make_result(experiment, outcome, test)
     write_mapping(
@@ -152,12 +151,13 @@ def _finish_member(loop: StackedLoop, number: int, outcome: Outcome, test: Final
     )
     head = tuned_parts(experiment, outcome)["head"]
     classifier_file.write(folder, to_keep(experiment, head))
-    draw_prompt(of_experiment(experiment, outcome.best), folder)
+    if "prompt" in experiment.tune:
+        draw_prompt(of_experiment(experiment, outcome.best), folder)
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result
 
 
-def _best(loop: StackedLoop, outcomes: Sequence[Outcome]) -> int:
+def _best(loop: Loop, outcomes: Sequence[Outcome]) -> int:
     """The first member with the best evaluation on the split that is selected on."""
     by = [
         -1.0 if failed else outcome.progress.best[loop.metric]
@@ -166,9 +166,9 @@ def _best(loop: StackedLoop, outcomes: Sequence[Outcome]) -> int:
     return int(np.argmax(by))
 
 
-def _ensemble(loop: StackedLoop, tuned: Together) -> Result:
+def _ensemble(loop: Loop, probabilities: np.ndarray) -> Result:
     test = loop.experiment.task.test
-    predictions = tuned.probabilities.argmax(axis=-1)
+    predictions = probabilities.argmax(axis=-1)
     return {
         "members": int((~loop.has_failed).sum()),
         "test_accuracy": float((predictions == test.labels).mean()),

@@ -64,7 +64,7 @@ def train(
     with planned.claim(workdir):
         keep_text_features(workdir, made.head)
         start = Loop if made.solver is None else LinearProbe
-        outcome = start(made, workdir).run()
+        (outcome,) = start([made], workdir).run()
         result = finish(made, outcome, workdir)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)

@@ -1,4 +1,4 @@
-"""Trains many visual prompts at once over one frozen model, in one program.
+"""Trains many visual prompts or heads at once over one frozen model, in one program.
 
     python -m vp_jax.train_many --config=configs/quickstart.py --workdir=runs/sweep \\
         --vary="seed=0,1,2;optimizer.learning_rate=5,10"
@@ -8,10 +8,10 @@
     --vary='{"prompt": ["normalize | pad(10)", "normalize | pad(30)"], "seed": [0, 1, 2]}'
 
 Every combination is a run of its own. Settings that may vary: seed, prompt,
-optimizer.learning_rate, optimizer.learning_rates.prompt. All others are shared, and given as for
-vp_jax.train: --config.epochs=20 --config.task.name=svhn.
+optimizer.learning_rate, optimizer.learning_rates.prompt, optimizer.learning_rates.head. All others
+are shared, and given as for vp_jax.train: --config.epochs=20 --config.tune=prompt,head.
 
-Each prompt ends in --workdir/0, --workdir/1, ... as a run of vp_jax.train would, for
+Each ends in --workdir/0, --workdir/1, ... as a run of vp_jax.train would, for
 vp_jax.evaluate to read; sweep.png has all curves, result.json all results, and the accuracy of all
 prompts together (the mean of their class probabilities). The same command goes on after any
 interruption.

@@ -120,7 +120,7 @@ def way_of_vp_jax(model: str, batch: int, classes: int, path: pathlib.Path) -> W
     mesh = make_mesh()
     feed, steps = make_feed(task, batch, 0, mesh), data.steps_per_epoch(len(task.train), batch)
     pace = Pace(steps, ENDLESS)
-    advance = make_advance(training.step, feed, task.train, pace, ENDLESS, mesh)
+    advance = make_advance(training.step, feed, [task.train], pace, ENDLESS, mesh)
     frozen, state = put((training.frozen, training.state()), replicated(mesh))
     done = 0
 

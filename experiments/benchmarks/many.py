@@ -40,13 +40,11 @@ from vp_jax.assembly.setup import setup_all
 from vp_jax.backbones.flops import image_flops
 from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
-from vp_jax.step import step as step_lib
 from vp_jax.step.sharding import put, replicated
 from vp_jax.step.step import State
-from vp_jax.training.advance import Pace, make_advance
+from vp_jax.training.advance import Advance, Pace, make_advance
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.stacked import Stack, Traits
-from vp_jax.training.stacked_feed import StackedFeed
+from vp_jax.training.members import Members
 from vp_jax.training.start import feed_of, fresh_state
 
 ONE, MANY = "one by one", "at once"
@@ -85,13 +83,8 @@ def settings(model: str, epochs: int) -> ConfigDict:
 def single_steps(experiments: list[Experiment]) -> Callable[[], Any]:
     """Makes `STEPS` steps of every run, by one program, one run after the other."""
     first = experiments[0]
-    everywhere, feed = replicated(first.mesh), feed_of(first, first.mesh)
-    train_step = step_lib.make_train_step(first.train_forward, first.optimizer)
-    pace = Pace(first.steps_per_epoch, first.loop.log_every_steps)
-    advance = make_advance(train_step, feed, first.task.train, pace, first.total_steps, first.mesh)
-    frozen = put(first.frozen, everywhere)
-
-    states = [put(fresh_state(e), everywhere) for e in experiments]
+    advance, frozen = make_steps(experiments[:1])
+    states = [put(fresh_state(e), replicated(first.mesh)) for e in experiments]
 
     def run() -> Any:
         for i, state in enumerate(states):
@@ -101,18 +94,11 @@ def single_steps(experiments: list[Experiment]) -> Callable[[], Any]:
     return run
 
 
-def stacked_steps(experiments: list[Experiment]) -> Callable[[], Any]:
+def steps_at_once(experiments: list[Experiment]) -> Callable[[], Any]:
     """Makes `STEPS` steps of all runs at once."""
-    first, stack = experiments[0], Stack(experiments)
-    everywhere, seeds = replicated(first.mesh), [e.seed for e in experiments]
-    tasks = [e.task for e in experiments]
-    feed = StackedFeed(tasks, seeds, first.loop.batch_size, first.mesh)
-    pace = Pace(first.steps_per_epoch, first.loop.log_every_steps)
-    splits = [task.train for task in tasks]
-    advance = make_advance(stack.train_step(), feed, splits, pace, first.total_steps, first.mesh)
-    active = np.ones(len(experiments), bool)
-    shared = put((first.frozen, Traits(stack.rate, stack.masks, active)), everywhere)
-    state = put(stack.fresh(), everywhere)
+    first = experiments[0]
+    advance, shared = make_steps(experiments)
+    state = put(Members(experiments).fresh(), replicated(first.mesh))
 
     def run() -> Any:
         nonlocal state
@@ -120,6 +106,18 @@ def stacked_steps(experiments: list[Experiment]) -> Callable[[], Any]:
         return state
 
     return run
+
+
+def make_steps(experiments: list[Experiment]) -> tuple[Advance, Any]:
+    """What trains runs at once, and what it takes beside their state."""
+    members, first = Members(experiments), experiments[0]
+    feed = feed_of(first, first.mesh, others=experiments[1:])
+    pace = Pace(first.steps_per_epoch, first.loop.log_every_steps)
+    splits = [e.task.train for e in experiments]
+    step, total_steps = members.train_step(), first.total_steps
+    advance = make_advance(step, feed, splits, pace, total_steps, first.mesh)
+    frozen = put(first.frozen, replicated(first.mesh))
+    return advance, members.shared(frozen, np.ones(len(members), bool))
 
 
 def from_start(state: State, experiment: Experiment) -> State:
@@ -144,7 +142,7 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(scratch)
         experiments = setup_all(configs, folder, backbone)
         peak = measure.Peak()
-        actions = {ONE: single_steps(experiments), MANY: stacked_steps(experiments)}
+        actions = {ONE: single_steps(experiments), MANY: steps_at_once(experiments)}
         for action in actions.values():  # compiles
             jax.block_until_ready(action())
         steps = measure.in_turns({**actions, "peak": peak.measure}, values.rounds)

@@ -152,7 +152,7 @@ def variants(
         if isinstance(feed, ResidentFeed):
             fixed = put(ready_batch(task.train, batch), by_example(mesh))
             pace = Pace(data.steps_per_epoch(len(task.train), batch), ENDLESS)
-            advance = make_advance(training.step, feed, task.train, pace, ENDLESS, mesh)
+            advance = make_advance(training.step, feed, [task.train], pace, ENDLESS, mesh)
             train = step_by_step(advance, frozen)
         else:
             batches = functools.partial(feed.train_batches, task.train)

@@ -23,7 +23,7 @@ def at(step, seed=0):
 
 def save(checkpoints, step, best_step, seed=0):
     meta = {"identity": IDENTITY, "progress": {"best_step": best_step}}
-    checkpoints.save(at(step, seed), meta, best_step)
+    checkpoints.save(step, at(step, seed), meta, best_step)
     checkpoints.wait()
 
 
@@ -51,7 +51,7 @@ def test_empty_arrays(tmp_path):
     prompt = {"top": np.ones((2, 4, 3), np.float32), "left": np.ones((0, 2, 3), np.float32)}
     state = step_lib.init_state({"prompt": prompt}, optax.sgd(0.1, 0.9), jax.random.key(0))
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(state, {"identity": IDENTITY, "progress": {}}, 0)
+    checkpoints.save(int(state.step), state, {"identity": IDENTITY, "progress": {}}, 0)
     checkpoints.wait()
     equal(checkpoints.restore_latest(state, IDENTITY)[0], jax.device_get(state))
     arrays = checkpoints.arrays(0)
@@ -70,7 +70,7 @@ def test_padding_30_at_224_with_momentum_is_under_1_mb(tmp_path):
     prompt = prompts.pad(30).init(jax.random.key(0), (224, 224, 3))
     state = step_lib.init_state({"prompt": prompt}, optax.sgd(1.0, 0.9), jax.random.key(0))
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(state, {"identity": IDENTITY, "progress": {}}, 0)
+    checkpoints.save(int(state.step), state, {"identity": IDENTITY, "progress": {}}, 0)
     checkpoints.wait()
     on_disk = sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file())
     assert 2 * 4 * 69_840 < size(state) < 1_000_000

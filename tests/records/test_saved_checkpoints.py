@@ -47,7 +47,7 @@ def save(folder, *steps):
     with Checkpoints(folder) as checkpoints:
         for step in steps:
             meta = {"identity": IDENTITY, "progress": {"best_step": step}}
-            checkpoints.save(at(step), meta, step)
+            checkpoints.save(step, at(step), meta, step)
             checkpoints.wait()
 
 

@@ -15,7 +15,7 @@ from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.metrics import read_metrics
-from vp_jax.training.stacked_loop import StackedLoop
+from vp_jax.training.loop import Loop
 
 MEMBERS = [
     {"seed": 3, "optimizer.learning_rate": 0.5, "prompt": "normalize | pad(2)"},
@@ -147,12 +147,9 @@ def test_pictures(finished):
         assert np.asarray(Image.open(picture).convert("RGB")).std() > 5
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("step", [8, 19, 24])
-def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, step, monkeypatch):
-    """Within an epoch, at its end, and in the next one, where best prompts are kept."""
-    expected, whole = finished
-    save = StackedLoop.save
+def check_killed(whole, expected, folder, step, monkeypatch, members=MEMBERS, **changes):
+    """A sweep that is killed once it has saved a step, and started again, ends as the whole one."""
+    save = Loop.save
 
     def save_and_die(self):
         save(self)
@@ -160,18 +157,27 @@ def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, step, mon
             self.checkpoints.wait()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(StackedLoop, "save", save_and_die)
+    monkeypatch.setattr(Loop, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        train_many(tmp_path / "cut")
+        train_many(folder, members, **changes)
     monkeypatch.undo()
-    result = train_many(tmp_path / "cut")
+    result = train_many(folder, members, **changes)
     assert without_times(result) == without_times(expected)
-    for i in map(str, range(4)):
-        one, two = arrays(whole / i), arrays(tmp_path / "cut" / i)
+    for i in map(str, range(len(members))):
+        one, two = arrays(whole / i), arrays(folder / i)
         assert one.keys() == two.keys()
         for at in one:
+            assert one[at].keys() == two[at].keys()
             assert all(np.array_equal(one[at][name], two[at][name]) for name in one[at])
-        assert read_metrics(whole / i) == read_metrics(tmp_path / "cut" / i)
+        assert read_metrics(whole / i) == read_metrics(folder / i)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [8, 19, 24])
+def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, step, monkeypatch):
+    """Within an epoch, at its end, and in the next one, where best prompts are kept."""
+    expected, whole = finished
+    check_killed(whole, expected, tmp_path / "cut", step, monkeypatch)
 
 
 def test_a_sweep_that_died_while_it_wrote_results_ends_the_same(finished, tmp_path):
@@ -183,6 +189,7 @@ def test_a_sweep_that_died_while_it_wrote_results_ends_the_same(finished, tmp_pa
     assert arrays(tmp_path / "cut" / "3").keys() == arrays(whole / "3").keys()
 
 
+LINEAR = {"head.name": "linear", "optimizer.learning_rate": 0.1}
 VARIANTS = {
     "same size, whole-array optimiser": (
         {"optimizer.name": "lamb", "optimizer.learning_rate": 0.1},
@@ -217,6 +224,38 @@ VARIANTS = {
         {"select_on": "test", "schedule.name": "constant"},
         [{"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 0.3}],
     ),
+    "linear heads": (
+        {**LINEAR, "tune": ("head",), "head.solver": "sgd"},
+        [{"seed": 0}, {"seed": 1, "optimizer.learning_rate": 0.3}],
+    ),
+    "prompts of different sizes with linear heads": (
+        {**LINEAR, "tune": ("prompt", "head"), "optimizer.weight_decay": 0.01},
+        [
+            {"seed": 0, "optimizer.learning_rates.prompt": 1.0},
+            {"seed": 1, "prompt": "normalize | pad(1)"},
+        ],
+    ),
+    "layers after the source classes, Adam": (
+        {**LINEAR, "head.name": "fully_connected", "tune": ("prompt", "head")}
+        | {"optimizer.name": "adam", "optimizer.learning_rate": 0.01},
+        [{"seed": 0}, {"optimizer.learning_rates.head": 0.02}],
+    ),
+    "mappings counted in passing": (
+        {"head.name": "iterative"},
+        [{"seed": 0}, {"seed": 1, "prompt": "normalize | pad(1)"}],
+    ),
+    "mappings counted by a second pass": (
+        {
+            "head.name": "bayesian",
+            "head.second_pass": True,
+            "prompt": "normalize | random_patch(2)",
+        },
+        [{"seed": 0}, {"seed": 1, "optimizer.learning_rate": 0.5}],
+    ),
+    "mappings that stop early": (
+        {"head.name": "bayesian", "epochs": 5, "patience": 1},
+        [{"optimizer.learning_rate": 1e-9}, {"optimizer.learning_rate": 0.03}],
+    ),
     "stopping early": (
         {"epochs": 6, "patience": 2, "prompt": "normalize | pad(2, init='zeros')"},
         [{"optimizer.learning_rate": 1e-9}, {"optimizer.learning_rate": 0.03}],
@@ -237,6 +276,35 @@ def test_other_settings_give_each_its_own_run_too(name, tmp_path):
     if name == "stopping early":
         first, second = (m["steps"] for m in result["members"])
         assert first == 3 * 19 < second
+
+
+KILLED = (
+    "prompts of different sizes with linear heads",
+    "linear heads",
+    "mappings counted in passing",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KILLED)
+def test_other_sweeps_killed_and_started_again_end_the_same(name, tmp_path, monkeypatch):
+    changes, members = VARIANTS[name]
+    expected = train_many(tmp_path / "sweep", members, **changes)
+    for step in (8, 19, 24):
+        cut = tmp_path / f"cut at {step}"
+        check_killed(tmp_path / "sweep", expected, cut, step, monkeypatch, members, **changes)
+
+
+def test_a_sweep_of_one_member_is_that_run(tmp_path):
+    result = train_many(tmp_path / "sweep", MEMBERS[1:2])
+    alone = tmp_path / "alone"
+    expected = runs.train(quick(**OFTEN, **MEMBERS[1]), alone, own_backbone.make())
+    assert without_times(expected)[0].items() <= result["members"][0].items()
+    one, other = arrays(alone), arrays(tmp_path / "sweep" / "0")
+    for step in other:
+        assert all(np.array_equal(one[step][name], other[step][name]) for name in one[step])
+    assert read_metrics(alone) == read_metrics(tmp_path / "sweep" / "0")
+    assert result["ensemble"]["test_accuracy"] == expected["test_accuracy"]
 
 
 @pytest.mark.slow
@@ -260,13 +328,13 @@ def test_a_member_that_diverges_leaves_the_others_alone(tmp_path):
 @pytest.mark.slow
 def test_the_step_is_compiled_once(tmp_path, monkeypatch):
     compiled, at_evaluations = [], []
-    evaluate = StackedLoop._evaluate
+    evaluate = Loop._evaluate
 
     def noted(self, *arguments):
         evaluate(self, *arguments)
         at_evaluations.append(len(compiled))
 
-    monkeypatch.setattr(StackedLoop, "_evaluate", noted)
+    monkeypatch.setattr(Loop, "_evaluate", noted)
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
     )
@@ -309,8 +377,9 @@ SIZES = [{"prompt": "normalize | pad(1)"}, {"prompt": "normalize | pad(2)"}]
 @pytest.mark.parametrize(
     ("changes", "members", "message"),
     [
-        ({"tune": ("prompt", "head"), "head.name": "linear"}, [{}], "tune must be .'prompt',."),
-        ({"head.name": "iterative"}, [{}], "mapping of the head 'iterative' is fitted anew"),
+        ({"tune": ()}, [{}], "tune must have 'prompt', 'head' or both, and is .*;"),
+        ({"tune": ("prompt", "backbone")}, [{}], "over one frozen backbone"),
+        ({"tune": ("head",), "head.name": "linear"}, [{}], "linear probe is solved"),
         (
             {},
             [{"prompt": "random_patch(1)"}, {"prompt": "random_patch(2)"}],

@@ -84,8 +84,9 @@ def test_sums_add_up_over_steps():
 def test_evaluation_counts_every_example_once():
     frozen, batch = tiny_model.frozen(), tiny_model.batch(16, masked=3)
     eval_step = step_lib.make_eval_step(tiny_model.forward)
-    sums, predictions = eval_step(frozen, jax.random.key(0), batch, np.bool_(True))
+    sums, predictions, logits = eval_step(frozen, jax.random.key(0), batch, np.bool_(True))
     np.testing.assert_array_equal(predictions, tiny_model.forward(frozen, batch.image).argmax(-1))
+    np.testing.assert_array_equal(logits, tiny_model.forward(frozen, batch.image))
     right = np.asarray(tiny_model.forward(frozen, batch.image).argmax(-1)) == batch.label
     assert float(sums.count) == 13
     assert float(sums.correct) == right[:13].sum()

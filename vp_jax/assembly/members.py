@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from vp_jax import heads
 from vp_jax.assembly.checks import check
-from vp_jax.assembly.head import FITTED
-from vp_jax.assembly.prompt import make_prompt, with_canonical_prompt
+from vp_jax.assembly.head import is_probe
+from vp_jax.assembly.prompt import acting_prompt, with_canonical_prompt
 from vp_jax.assembly.vary import Member, label
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
@@ -21,7 +20,13 @@ from vp_jax.prompts.canvas import differing
 from vp_jax.records.workdir import MEMBERS
 from vp_jax.step import optimizers
 
-VARIED = ("seed", "optimizer.learning_rate", "optimizer.learning_rates.prompt", "prompt")
+VARIED = (
+    "seed",
+    "optimizer.learning_rate",
+    "optimizer.learning_rates.prompt",
+    "optimizer.learning_rates.head",
+    "prompt",
+)
 """What members may differ in."""
 
 
@@ -51,7 +56,7 @@ def member_configs(
     for (i, one), (j, two) in itertools.combinations(enumerate(configs), 2):
         if one.to_dict() == two.to_dict():
             raise UserError(f"the members {i} and {j} are the same run: {label(members[i])}")
-    if differing([make_prompt(own) for own in configs]):
+    if differing([acting_prompt(own) for own in configs]):
         _check_elementwise(configs[0])
     return configs
 
@@ -91,17 +96,16 @@ def _with_member(config: ConfigDict, member: Member) -> ConfigDict:
 
 def _check_shared(config: ConfigDict) -> None:
     """Refuses what cannot be trained many at once, whatever the members are."""
-    if tuple(config.tune) != ("prompt",):
+    tune, by_one = tuple(config.tune), "train these runs one by one with runs.train"
+    if not tune or "backbone" in tune:
         raise UserError(
-            "many at once are prompts in front of frozen parts: config.tune must be ('prompt',), "
-            f"not {tuple(config.tune)}; train these runs one by one with runs.train"
+            "many at once are trained by steps over one frozen backbone: config.tune must have "
+            f"'prompt', 'head' or both, and is {tune}; {by_one}"
         )
-    name = config.head.name
-    if name in FITTED and heads.by_name(name).refit == "epoch":
+    if is_probe(config):
         raise UserError(
-            f"the mapping of the head {name!r} is fitted anew to every prompt before every epoch, "
-            "which is done one prompt at a time: train these runs one by one with runs.train, or "
-            "give --config.head.name=frequency, which is fitted once"
+            "a linear probe is solved, not trained by steps, one at a time: give "
+            f"--config.head.solver=sgd, or {by_one}"
         )
 
 

@@ -17,8 +17,13 @@ from vp_jax.host import files
 from vp_jax.records.damage import first_line, out_of_reach
 from vp_jax.records.safe_folder import SafeFolder
 from vp_jax.records.saved_checkpoints import SET_ASIDE, SavedCheckpoints
-from vp_jax.records.state_arrays import digest, empty_ones, size, that_hold_anything, to_arrays
-from vp_jax.step.step import State
+from vp_jax.records.state_arrays import (
+    digest,
+    empty_ones,
+    size,
+    that_hold_anything,
+    to_arrays,
+)
 
 __all__ = ["Checkpoints", "size", "to_arrays"]
 
@@ -32,7 +37,7 @@ class _KeepLatestAndBest(checkpoint_managers.PreservationPolicy):
       best_of: the best step that a checkpoint knew of, by the checkpoint's step.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.best_of: dict[int, int] = {}
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
@@ -106,8 +111,8 @@ class Checkpoints(SavedCheckpoints):
         with contextlib.suppress(Exception):  # The error that is on its way says why.
             self.close()
 
-    def save(self, state: State, meta: Mapping[str, Any], best_step: int) -> None:
-        """Starts to save a state under its step, unless that is there already.
+    def save(self, step: int, state: Any, meta: Mapping[str, Any], best_step: int) -> None:
+        """Starts to save a tree of arrays under a step, unless that is there already.
 
         The first one is waited for and read back, so that no run trains on without checkpoints.
 
@@ -116,7 +121,6 @@ class Checkpoints(SavedCheckpoints):
         """
         every = to_arrays(state)
         arrays = that_hold_anything(every)
-        step = int(state.step)
         if step in self._manager.all_steps():
             return
         self._policy.best_of[step] = best_step

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 FLUSH_SECONDS = 10.0
 
@@ -42,7 +43,7 @@ class EventFile:
         if purge_step is not None:
             self._write(step=purge_step, session_log=SessionLog(status=SessionLog.START))
 
-    def _write(self, **fields) -> None:
+    def _write(self, **fields: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event
 
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
@@ -76,7 +77,7 @@ def _torch_hidden() -> Iterator[None]:
     if "torch" in sys.modules:
         yield
         return
-    sys.modules["torch"] = None
+    sys.modules["torch"] = None  # type: ignore[assignment] # which Python takes for missing
     try:
         yield
     finally:

@@ -20,7 +20,8 @@ def identity(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[str
     """What a checkpoint says whose it is, with the prompt of the settings beside it where it was
     made by such a version; its arrays still have to fit."""
     prompt = saved.get("prompt")
-    if isinstance(prompt, str) and _IDENTITY.match(prompt):
+    prompts = prompt if isinstance(prompt, list) else [prompt]  # of the members of a sweep
+    if all(isinstance(text, str) and _IDENTITY.match(text) for text in prompts):
         return {**saved, "prompt": wanted.get("prompt")}
     return saved
 

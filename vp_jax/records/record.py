@@ -131,12 +131,12 @@ def keep(
     kept = _load(workdir)
     if not distributed.is_main() or (kept is not None and kept.about == about):
         return
-    seen = [x.content for name, x in splits.items() if name.split()[0] == "train"]
+    every = [x.content for name, x in splits.items() if name.split()[0] == "train"]
     before = None if former is None else _load(former)
     if before is not None:
-        seen.append(before.trained)
-    seen = [content for content in seen if content is not None]
-    arrays = {"about": _bytes(json.dumps(about))}
+        every.append(before.trained)
+    seen = [content for content in every if content is not None]
+    arrays: dict[str, Any] = {"about": _bytes(json.dumps(about))}
     if seen:
         arrays["trained"] = np.unique(np.concatenate(seen))
     for split, contents in splits.items():
@@ -165,11 +165,11 @@ def _load(workdir: pathlib.Path) -> Kept | None:
 
 
 def _contents(file: Mapping[str, np.ndarray], split: str) -> Contents:
-    found = {name: file.get(f"{split}.{name}") for name in Contents._fields}
-    if found["names"] is not None:
-        names = found["names"].tobytes().decode("utf-8", "surrogatepass").split("\0")
-        found["names"] = np.array(names[: len(found["labels"])], object)
-    return Contents(**found)
+    found = Contents._make(file.get(f"{split}.{name}") for name in Contents._fields)
+    if found.names is not None:
+        names = found.names.tobytes().decode("utf-8", "surrogatepass").split("\0")
+        found = found._replace(names=np.array(names[: len(found.labels)], object))
+    return found
 
 
 def changes(record: Record, splits: Splits, workdir: pathlib.Path) -> list[str]:
@@ -239,6 +239,8 @@ def compare_test(
     if record is None or record.data is None or "test" not in task.contents:
         return {"same_data": None, "test_examples_trained_on": None}
     here = task.contents["test"]
+    found: int | None
+    result: dict[str, bool | int | None]
     if contents_lib.same(record.data["test"], here.digests(ordered=False)):
         found = formerly_trained_on(task.contents, workdir) or 0
         what = f"the data of the run in {workdir} have changed" if found else ""

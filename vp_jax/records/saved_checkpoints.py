@@ -13,8 +13,7 @@ from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.records import checkpoint_files, former
 from vp_jax.records.damage import damage, first_line, out_of_reach
-from vp_jax.records.state_arrays import Mismatch, from_arrays, to_arrays
-from vp_jax.step.step import State
+from vp_jax.records.state_arrays import Mismatch, Tree, from_arrays, to_arrays
 
 SET_ASIDE = "damaged_"
 """How the names of damaged checkpoints begin, beside the folder of checkpoints."""
@@ -66,7 +65,7 @@ class SavedCheckpoints:
         """
         return checkpoint_files.read_arrays(self._folder / str(step))
 
-    def restore(self, step: int, target: State) -> State:
+    def restore(self, step: int, target: Tree) -> Tree:
         """The state of a step, as NumPy arrays.
 
         Args:
@@ -87,8 +86,8 @@ class SavedCheckpoints:
             ) from error
 
     def restore_latest(
-        self, target: State, identity: Mapping[str, Any]
-    ) -> tuple[State, dict[str, Any]] | None:
+        self, target: Tree, identity: Mapping[str, Any]
+    ) -> tuple[Tree, dict[str, Any]] | None:
         """The newest checkpoint that all processes can read, or None where there is none.
 
         Args:
@@ -99,7 +98,7 @@ class SavedCheckpoints:
           UserError: as `newest` raises, or the checkpoint is of another run.
         """
 
-        def read(step: int) -> tuple[State, dict[str, Any]]:
+        def read(step: int) -> tuple[Tree, dict[str, Any]]:
             meta = self.meta(step)
             check_identity(meta["identity"], identity, self._folder / str(step))
             return self.restore(step, target), meta
@@ -148,7 +147,7 @@ class SavedCheckpoints:
         if step not in self.steps():
             raise UserError(f"the checkpoint {where} is missing; the others are {self.steps()}")
         found, wrong = self._look(step, read)
-        if wrong:
+        if found is None:
             raise UserError(
                 f"the checkpoint {where} is damaged ({wrong}), and no other one has what was best "
                 "in this run; start again in another --workdir"

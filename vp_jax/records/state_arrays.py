@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from vp_jax.step.step import State
-
 Tree = TypeVar("Tree")
 """A state, or some parameters."""
 
@@ -73,7 +71,7 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def size(state: State) -> int:
+def size(state: Any) -> int:
     """Bytes of the arrays that a checkpoint of a state holds; orbax adds some kB of its own."""
     return sum(array.nbytes for array in to_arrays(state).values())
 

@@ -10,7 +10,8 @@ from vp_jax.records.record import task_classes
 from vp_jax.records.state_arrays import size
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
-from vp_jax.training.start import Outcome, Progress
+from vp_jax.training.progress import Progress
+from vp_jax.training.start import Outcome
 
 Result = dict[str, Any]
 """As JSON holds it."""

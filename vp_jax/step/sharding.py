@@ -26,7 +26,7 @@ def check_devices() -> None:
         jax.devices()
     except Exception as error:  # of any kind: JAX asserts, and raises what its plugins do
         reason = " ".join(str(error).split()) or "it is not installed, or finds no device"
-        wanted = jax.config.jax_platforms
+        wanted = jax.config.jax_platforms  # type: ignore[attr-defined] # made as JAX starts
         named = f"JAX_PLATFORMS={wanted}" if wanted else "the platform that it takes by itself"
         raise UserError(
             f"JAX cannot compute with {named}: {reason}. Give JAX_PLATFORMS=cpu, leave it empty "
@@ -89,7 +89,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 def put(tree: Any, sharding: NamedSharding) -> Any:
     """Places a tree of host arrays, the same on every process, as the sharding says."""
 
-    def place(x):
+    def place(x: Any) -> jax.Array:
         if jax.dtypes.issubdtype(getattr(x, "dtype", np.float32), jax.dtypes.prng_key):
             return jax.device_put(x, sharding)
         x = np.asarray(x)

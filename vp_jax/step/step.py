@@ -21,7 +21,7 @@ class Sums(NamedTuple):
 
     loss: jax.Array
     correct: jax.Array
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment] # hides that of tuples; checkpoints have the name
 
 
 class State(NamedTuple):
@@ -53,19 +53,14 @@ class State(NamedTuple):
 MIXING_STREAM = 10_000  # of the key of a step, which augmentation and prompts split into a few
 
 StepMetrics = dict[str, jax.Array]
-TrainStep = Callable[[State, Parts, Batch], tuple[State, StepMetrics]]
-EvalStep = Callable[[Parts, jax.Array, Batch, jax.Array], tuple[Sums, jax.Array]]
+TrainStep = Callable[[State, Any, Batch], tuple[State, StepMetrics]]
+EvalStep = Callable[..., tuple[Sums, jax.Array, jax.Array]]
 
 
 def zero_metrics(state: State) -> StepMetrics:
     """Metrics with the names, shapes and types of those that a step from this state returns."""
     names = ("loss", "grad_norm", *(f"grad_norm/{part}" for part in state.tuned))
     return {name: jnp.zeros_like(state.sums.loss) for name in names}
-
-
-def zero_sums() -> Sums:
-    """Totals over no example."""
-    return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
 
 
 def init_state(
@@ -82,7 +77,7 @@ def init_state(
         mapping=mapping or {},
         opt_state=optimizer.init(tuned),
         key=jax.random.key_data(key),
-        sums=zero_sums(),
+        sums=Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields)),
         failed_step=jnp.full((), -1, jnp.int32),
         counts=jnp.zeros((0, 0), jnp.float32) if counts is None else counts,
     )
@@ -145,10 +140,8 @@ def make_train_step(
         def loss_fn(tuned: Parts) -> tuple[jax.Array, tuple[Sums, jax.Array]]:
             parts = {**frozen, **state.mapping, **tuned}
             counts = state.counts
-            if mix is not None:
+            if counting is None:
                 logits = forward(parts, batch.image, rng=rng, mix=mix)
-            elif counting is None:
-                logits = forward(parts, batch.image, rng=rng)
             else:
                 source_logits = counting.outputs(parts, batch.image, rng=rng)
                 logits = counting.head.apply(parts["head"], source_logits)
@@ -175,17 +168,17 @@ def make_train_step(
 
 
 def make_eval_step(forward: Forward) -> EvalStep:
-    """A pure `eval_step(parts, key, batch, prompted) -> (sums, predictions)`.
+    """A pure `eval_step(parts, key, batch, prompted=None) -> (sums, predictions, logits)`.
 
     The key places random patches; predictions are the most likely classes, int `[B]`. Where
     `prompted`, a bool scalar, is False, the prompt among the parts does not act.
     """
 
     def eval_step(
-        parts: Parts, key: jax.Array, batch: Batch, prompted: jax.Array
-    ) -> tuple[Sums, jax.Array]:
+        parts: Parts, key: jax.Array, batch: Batch, prompted: jax.Array | None = None
+    ) -> tuple[Sums, jax.Array, jax.Array]:
         logits = forward(parts, batch.image, rng=key, prompted=prompted)
-        return batch_sums(logits, batch), logits.argmax(axis=-1)
+        return batch_sums(logits, batch), logits.argmax(axis=-1), logits
 
     return eval_step
 

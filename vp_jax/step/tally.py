@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from vp_jax import heads
 from vp_jax.step.batch import Batch
@@ -32,5 +33,11 @@ class Tally(NamedTuple):
 
     def add(self, counts: jax.Array, source_logits: jax.Array, batch: Batch) -> jax.Array:
         """Counts `[sources, classes]` with those of a batch added; masked rows count nothing."""
+        assert self.head.votes is not None
         votes = self.head.votes(source_logits, self.classes)
         return heads.add_votes(counts, votes, batch.label, batch.mask)
+
+    def fit(self, counts: np.ndarray) -> dict[str, Any]:
+        """The head's parameters that fit counts, on the host."""
+        assert self.head.fit is not None
+        return self.head.fit(counts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.step.step import State, StepMetrics, Sums, TrainStep
-from vp_jax.training.feed import HostFeed, ResidentFeed
+from vp_jax.training.feed import Feed, HostFeed, ResidentFeed
 
 LOG_ROWS = 64
 """Rows of metrics that are kept on the devices before they are brought to the host."""
@@ -35,23 +35,18 @@ class Log(NamedTuple):
       step: number of updates made when the row was written, int32 `[LOG_ROWS]`.
       sums: totals since the row before, each `[LOG_ROWS]`, or `[LOG_ROWS, N]` of N members.
       grad_norm: of the row's step, likewise.
-      count: how many rows are written.
+      written: how many rows.
     """
 
     step: jax.Array
     sums: Sums
     grad_norm: jax.Array
-    count: jax.Array
+    written: jax.Array
 
 
-class Advance(Protocol):
-    """Trains from `state.step` up to `stop`, within one epoch."""
-
-    def __call__(
-        self, state: State, frozen: Parts, start: int, stop: int
-    ) -> tuple[State, Log, StepMetrics]:
-        """Returns the new state, the rows logged on the way, and the last step's metrics."""
-        ...
+Advance = Callable[[State, Any, int, int], tuple[State, Log, StepMetrics]]
+"""Trains a state, with what the step takes beside it, from one step up to another, which are within
+one epoch; returns the new state, the rows logged on the way, and the last step's metrics."""
 
 
 class Pace(NamedTuple):
@@ -73,17 +68,20 @@ class Pace(NamedTuple):
 
 def make_advance(
     train_step: TrainStep,
-    feed: ResidentFeed | HostFeed,
-    split: data.Split,
+    feed: Feed,
+    splits: Sequence[data.Split],
     pace: Pace,
     total_steps: int,
     mesh: Mesh,
 ) -> Advance:
-    """The way of training that fits a feed and a step; each compiles one program for all steps."""
+    """The way of training that fits a feed and a step; each compiles one program for all steps.
+
+    There is a split for each member that the step trains.
+    """
     logged = _logged(train_step, pace)
     if isinstance(feed, ResidentFeed):
-        return _from_devices(logged, feed, split, pace, mesh)
-    return _from_host(logged, feed, split, total_steps, mesh)
+        return _from_devices(logged, feed, splits, pace, mesh)
+    return _from_host(logged, feed, splits[0], total_steps, mesh)
 
 
 def _empty_log(sums: Sums) -> Log:
@@ -103,24 +101,23 @@ def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
     ) -> tuple[State, Log, StepMetrics]:
         state, out = train_step(state, frozen, batch)
         is_due = state.step % pace.steps_per_epoch % pace.log_every == 0
-        row = Log(state.step, state.sums, out["grad_norm"], log.count)
-        place = jnp.where(is_due, log.count, LOG_ROWS)  # Beyond the end nothing is written.
-        written = jax.tree.map(
+        place = jnp.where(is_due, log.written, LOG_ROWS)  # Beyond the end nothing is written.
+        step, sums, grad_norm = jax.tree.map(
             lambda rows, value: rows.at[place].set(value, mode="drop"),
-            log._replace(count=()),
-            row._replace(count=()),
+            (log.step, log.sums, log.grad_norm),
+            (state.step, state.sums, out["grad_norm"]),
         )
-        log = written._replace(count=log.count + is_due)
-        sums = jax.tree.map(lambda x: jnp.where(is_due, 0.0, x), state.sums)
-        return state._replace(sums=sums), log, out
+        log = Log(step, sums, grad_norm, log.written + is_due)
+        begun = jax.tree.map(lambda x: jnp.where(is_due, 0.0, x), state.sums)
+        return state._replace(sums=begun), log, out
 
     return train_step_logged
 
 
 def _from_devices(
-    logged: LoggedStep, feed: ResidentFeed, split: data.Split, pace: Pace, mesh: Mesh
+    logged: LoggedStep, feed: ResidentFeed, splits: Sequence[data.Split], pace: Pace, mesh: Mesh
 ) -> Advance:
-    make_epoch = feed.make_epochs(split)
+    make_epoch = feed.make_epochs(*splits)
 
     def train_step(
         state: State, log: Log, frozen: Parts, store: jax.Array, epoch: Batch
@@ -246,14 +243,11 @@ def _from_host(
     return advance
 
 
-def rows(log: Log) -> list[tuple[int, dict[str, float], float]]:
-    """The rows of a log on the host: step, mean loss and accuracy, gradient norm."""
-    log = jax.device_get(log)
-    return [
-        (
-            int(log.step[i]),
-            step_lib.means(jax.tree.map(lambda x, i=i: x[i], log.sums)),
-            float(log.grad_norm[i]),
-        )
-        for i in range(int(log.count))
-    ]
+def rows(log: Log) -> list[tuple[int, list[dict[str, float]], list[float]]]:
+    """The rows of a log on the host: step, and mean losses and gradient norms by member."""
+    steps, sums, norms, count = jax.device_get(log)
+    found = []
+    for i in range(int(count)):
+        each = [step_lib.means(Sums(*own)) for own in np.reshape([x[i] for x in sums], (3, -1)).T]
+        found.append((int(steps[i]), each, [float(x) for x in np.ravel(norms[i])]))
+    return found

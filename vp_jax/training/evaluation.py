@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +12,9 @@ from jax.sharding import Mesh
 from vp_jax import data
 from vp_jax.data.tasks import scores
 from vp_jax.step.batch import Batch
-from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import AS_PLACED, by_example, replicated
-from vp_jax.step.step import Sums, make_eval_step, means
+from vp_jax.step.step import Sums, means
 from vp_jax.training.feed import Feed
 
 
@@ -36,66 +36,72 @@ class Evaluation(NamedTuple):
 
 Evaluate = Callable[[Parts, data.Split], Evaluation]
 
+Together = tuple[list[Evaluation], np.ndarray | None]
+"""Evaluations of members, each on its split, and the mean over members of the probabilities of the
+classes, float32 `[examples, K]`, which means something where they share a split."""
+
 
 def make_evaluate(
-    forward: Forward,
-    key: jax.Array,
-    task: data.TaskData,
+    eval_step: Callable[..., tuple[Sums, jax.Array, jax.Array]],
+    keys: jax.Array,
+    tasks: Sequence[data.TaskData],
     feed: Feed,
     mesh: Mesh,
-    prompt: Parts | None = None,
-) -> Evaluate:
-    """A function `(parts, split) -> Evaluation`, compiled once.
+) -> Callable[..., Together]:
+    """A function `(parts, splits, argument, counted=None) -> Together`, compiled once.
 
-    Parts without a prompt are evaluated unprompted.
+    `counted`, bool `[N]`, are the members of the mean; None for no mean.
 
     Args:
-      forward: from parts and images to logits.
-      key: places random patches, anew for every batch, the same at every call.
-      task: whose metric is taken.
+      eval_step: `(parts, key, batch, argument)`, of one member or of all, as `Members` makes it.
+      keys: place random patches, anew for every batch, the same at every call; one or `[N]`.
+      tasks: of the members, whose metric is taken.
       feed: of the batches.
       mesh: the devices.
-      prompt: `{"prompt": parameters}` of any values, so that parts without one need no program of
-        their own.
     """
-    prompt = prompt or {}
     everywhere, examples = replicated(mesh), by_example(mesh)
-    eval_step = make_eval_step(forward)
 
     def evaluate_batch(
-        parts: Parts, store: Any, key: jax.Array, batch: Batch, prompted: jax.Array
-    ) -> tuple[Sums, jax.Array]:
-        return eval_step(parts, key, feed.fetch(store, batch), prompted)
+        parts: Parts, store: Any, batch: Batch, keys: Any, number: Any, argument: Any, weights: Any
+    ) -> tuple[Sums, jax.Array, Any]:
+        fold_in = jax.vmap(jax.random.fold_in, (0, None)) if keys.ndim else jax.random.fold_in
+        batch = feed.fetch(store, batch)
+        sums, predicted, logits = eval_step(parts, fold_in(keys, number), batch, argument)
+        if weights is None:
+            return sums, predicted, ()
+        return sums, predicted, (weights[:, None, None] * jax.nn.softmax(logits)).sum(axis=0)
 
     step = jax.jit(
         evaluate_batch,
-        in_shardings=(AS_PLACED, examples, everywhere, examples, everywhere),
+        in_shardings=(AS_PLACED, examples, examples, *(everywhere,) * 4),
         out_shardings=everywhere,
     )
 
-    def evaluate(parts: Parts, split: data.Split) -> Evaluation:
-        prompted = np.bool_("prompt" in parts)
-        if not prompted and split.whole is not None:  # these images have a program of their own
-            split = split.unprompted()
-        else:
-            parts = {**prompt, **parts}
-        totals = np.zeros(len(Sums._fields), np.float64)
-        predictions = []
-        for number, batch in enumerate(feed.eval_batches(split)):
-            rng = jax.random.fold_in(key, number)
-            sums, predicted = step(parts, feed.store, rng, batch, prompted)
-            totals += np.array(jax.device_get(sums), np.float64)
-            predictions.append(np.asarray(predicted))
-        every = np.concatenate(predictions)[: len(split)]
-        return to_evaluation(task, split, totals, every)
+    def evaluate(
+        parts: Parts,
+        splits: Sequence[data.Split],
+        argument: Any,
+        counted: np.ndarray | None = None,
+    ) -> Together:
+        weights = None if counted is None else (counted / counted.sum()).astype(np.float32)
+        totals, found = np.zeros((len(Sums._fields), len(splits))), []
+        for number, batch in enumerate(feed.eval_batches(*splits)):
+            sums, *more = step(parts, feed.store, batch, keys, np.uint32(number), argument, weights)
+            totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
+            found.append(jax.device_get(more))
+        count = len(splits[0])
+        predictions = np.concatenate([x.reshape(len(splits), -1) for x, _ in found], axis=1)
+        each = list(map(_evaluation, tasks, splits, totals.T, predictions[:, :count]))
+        if counted is None:
+            return each, None
+        return each, np.concatenate([mean for _, mean in found])[:count]
 
     return evaluate
 
 
-def to_evaluation(
+def _evaluation(
     task: data.TaskData, split: data.Split, totals: np.ndarray, predictions: np.ndarray
 ) -> Evaluation:
-    """The evaluation of what was summed, `Sums` as float64 `[3]`, and predicted on a split."""
     total = means(Sums(*totals))
     metric = total["accuracy"]
     if task.task.metric != "accuracy":
@@ -105,5 +111,10 @@ def to_evaluation(
 
 def measure(task: data.TaskData, split: data.Split, predictions: np.ndarray) -> float:
     """The task's metric of predictions, int `[N]`, on a split."""
-    groups = {"groups": split.groups, "group_names": task.group_names}
-    return scores.score(task.task.metric, predictions, split.labels, **groups)
+    return scores.score(
+        task.task.metric,
+        predictions,
+        split.labels,
+        groups=split.groups,
+        group_names=task.group_names,
+    )

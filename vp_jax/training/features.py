@@ -46,7 +46,7 @@ def make_compute(
         chunks = []
         split = split if "prompt" in parts else split.unprompted()
         with progress_bar(len(split), f"{what} of {split.name}", unit_scale=True) as bar:
-            batch_size = feed.plan.batch_size
+            batch_size = feed.batch_size
             for number, batch in enumerate(feed.eval_batches(split)):
                 rows = step(parts, feed.store, batch, jax.random.fold_in(key, number))
                 chunks.append(np.asarray(rows))
@@ -73,7 +73,7 @@ def cached(
     path = folder / f"{split.name}.safetensors"
     found = _read(path, origin)
     (all_have,) = distributed.least(found is not None)
-    if all_have:
+    if found is not None and all_have:
         return found
     features = compute()
     if distributed.is_main():

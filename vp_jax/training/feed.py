@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,32 +23,18 @@ BLOCK = 1024
 """Images that are read at a time on their way to the devices."""
 
 
-class Feed(Protocol):
-    """Batches of a task's splits, the same whatever the way they take.
-
-    The batches that it gives are arguments of jitted programs; in these, `fetch` makes batches with
-    pixels of them.
-
-    Attributes:
-      plan: which examples are in which batch.
-      store: device arrays that are an argument of every such program too; by example, or nothing.
-    """
-
-    plan: Plan
-    store: Any
-
-    def fetch(self, store: Any, batch: Batch) -> Batch:
-        """The batch with its images, uint8 `[B, h, w, 3]`; for use inside a jitted program."""
-        ...
-
-    def eval_batches(self, split: data.Split) -> Iterator[Batch]:
-        """All examples once, in order; the last batch is masked where it is not full."""
-        ...
+Indices = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""From the number of a batch to its examples and mask, each `[batch_size]`."""
 
 
 def make_feed(
-    task: data.TaskData, batch_size: int, seed: int, mesh: Mesh, workers: int = 0
-) -> ResidentFeed | HostFeed:
+    task: data.TaskData,
+    batch_size: int,
+    seed: int,
+    mesh: Mesh,
+    workers: int = 0,
+    others: Sequence[tuple[data.TaskData, int]] = (),
+) -> Feed:
     """The feed of a task's pipeline.
 
     Args:
@@ -57,55 +43,43 @@ def make_feed(
       seed: of the order in which training examples come.
       mesh: the devices.
       workers: of a host's feed: processes that prepare training batches; 0 for threads.
+      others: of resident images: the splits and seeds of further members of a sweep.
 
     Raises:
       UserError: the devices cannot share a batch evenly.
     """
     check_batch_size(batch_size, mesh)
-    plan = Plan(batch_size, seed)
-    if task.pipeline == "resident":
-        return ResidentFeed(task, plan, mesh)
-    return HostFeed(plan, mesh, workers)
-
-
-class Plan(NamedTuple):
-    """Which examples are in which batch.
-
-    Attributes:
-      batch_size: of all devices together.
-      seed: of the training order.
-    """
-
-    batch_size: int
-    seed: int
-
-    def train(self, count: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and mask `[batch_size]` of a training step."""
-        return data.train_indices(step, count, self.batch_size, self.seed)
-
-    def eval(self, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and mask `[batch_size]` of a batch of a split in order."""
-        return data.eval_indices(number, count, self.batch_size)
-
-    def eval_steps(self, count: int) -> int:
-        """Batches of a split in order."""
-        return data.steps_per_epoch(count, self.batch_size)
+    if task.pipeline != "resident":
+        return HostFeed(batch_size, seed, mesh, workers)
+    splits = [*task.splits, *(s for other, _ in others for s in (other.train, other.val))]
+    return ResidentFeed(splits, batch_size, [seed, *(seed for _, seed in others)], mesh)
 
 
 class ResidentFeed:
-    """All images of a task on the devices, split by example; the host sends row numbers only."""
+    """All images of some splits on the devices, by example; the host sends row numbers only.
 
-    def __init__(self, task: data.TaskData, plan: Plan, mesh: Mesh):
-        self.plan, self._mesh = plan, mesh
-        self._elsewhere = HostFeed(plan, mesh, workers=0)
+    Batches are of one split, or of one for each member of a sweep: then images and labels are
+    `[B, N]`, their mask is `[B]`.
+
+    Attributes:
+      batch_size: of all devices together.
+      store: the images; an argument of every program that takes batches.
+    """
+
+    def __init__(
+        self, splits: Sequence[data.Split], batch_size: int, seeds: Sequence[int], mesh: Mesh
+    ):
+        self.batch_size, self._mesh = batch_size, mesh
+        self._elsewhere = HostFeed(batch_size, seeds[0], mesh, workers=0)
+        self._seeds = np.array(seeds, np.uint32)
         self._places: dict[int, tuple[np.ndarray, int]] = {}  # by base: rows that are used, offset
         bases: dict[int, tuple[Any, list[np.ndarray]]] = {}
-        for split in task.splits:
+        for split in splits:
             base, rows = _base(split)
             bases.setdefault(id(base), (base, []))[1].append(rows)
         total, parts = 0, []
-        for key, (base, rows) in bases.items():
-            used = np.unique(np.concatenate(rows))
+        for key, (base, every) in bases.items():
+            used = np.unique(np.concatenate(every))
             self._places[key] = (used, total)
             parts.append(Rows(base, used))
             total += len(used)
@@ -113,7 +87,7 @@ class ResidentFeed:
         shape = parts[0].shape[1:]
         total = -(-total // mesh.size) * mesh.size
         self.store = jax.make_array_from_callback(
-            (total, *shape), by_example(mesh), lambda index: _slice(parts, index[0], total, shape)
+            (total, *shape), by_example(mesh), lambda index: _slice(parts, index, total, shape)
         )
 
     def fetch(self, store: jax.Array, batch: Batch) -> Batch:
@@ -132,48 +106,46 @@ class ResidentFeed:
         used, offset = self._places[id(base)]
         return (np.searchsorted(used, rows) + offset).astype(np.int32)
 
-    def eval_batches(self, split: data.Split) -> Iterator[Batch]:
-        """All examples once, in order; images are row numbers, int32 `[B]`, but for those of a
-        split that is not in the store, which come from the host."""
-        if id(_base(split)[0]) not in self._places:
-            yield from self._elsewhere.eval_batches(split)
+    def eval_batches(self, *splits: data.Split) -> Iterator[Batch]:
+        """All examples once, in order; images are row numbers, int32, but for those of a split
+        that is not in the store, which come from the host."""
+        if id(_base(splits[0])[0]) not in self._places:
+            yield from self._elsewhere.eval_batches(*splits)
             return
-        rows, count = self.rows(split), len(split)
-        for number in range(self.plan.eval_steps(count)):
-            indices, mask = self.plan.eval(count, number)
-            yield put(Batch(rows[indices], split.labels[indices], mask), by_example(self._mesh))
+        rows = np.stack([self.rows(split) for split in splits], axis=1)
+        labels = np.stack([split.labels for split in splits], axis=1)
+        if len(splits) == 1:
+            rows, labels = rows[:, 0], labels[:, 0]
+        for number in range(data.steps_per_epoch(len(rows), self.batch_size)):
+            indices, mask = data.eval_indices(number, len(rows), self.batch_size)
+            yield Batch(*put((rows[indices], labels[indices], mask), by_example(self._mesh)))
 
-    def make_epochs(self, split: data.Split) -> Callable[[int], Batch]:
-        """A function from the number of an epoch to all of its batches, `[steps, B]`.
+    def make_epochs(self, *splits: data.Split) -> Callable[[int], Batch]:
+        """A function from the number of an epoch to all of its batches, one after the other.
 
         The order is computed on the devices; it is that of `data.train_indices`.
         """
         everywhere = replicated(self._mesh)
-        rows, labels = put((self.rows(split), split.labels), everywhere)
-        epoch = functools.partial(epoch_of, self.plan, self.plan.seed)
+        rows = np.stack([self.rows(split) for split in splits])
+        labels = np.stack([split.labels for split in splits])
+        arrays = put((self._seeds[: len(splits)], rows, labels), everywhere)
+        count, batch = rows.shape[1], self.batch_size
+        steps = data.steps_per_epoch(count, batch)
+
+        def epoch(number: jax.Array, seeds: jax.Array, rows: jax.Array, labels: jax.Array) -> Batch:
+            def of_member(own: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+                seed, rows, labels = own
+                order = device_permutation(count, seed=seed, stream=number)
+                indices = jnp.pad(order, (0, steps * batch - count)).reshape(steps, batch)
+                return rows[indices], labels[indices]
+
+            every = jax.lax.map(of_member, (seeds, rows, labels))  # One sort of all is far slower.
+            one = len(splits) == 1
+            image, label = (x[0] if one else jnp.moveaxis(x, 0, -1) for x in every)
+            return Batch(image, label, (jnp.arange(steps * batch) < count).reshape(steps, batch))
+
         run = jax.jit(epoch, in_shardings=everywhere, out_shardings=everywhere)
-        return lambda number: run(np.uint32(number), rows, labels)
-
-
-def epoch_of(
-    plan: Plan, seed: int | jax.Array, number: jax.Array, rows: jax.Array, labels: jax.Array
-) -> Batch:
-    """All batches of an epoch, `[steps, B]`, in the order of `data.train_indices`.
-
-    Args:
-      plan: the batch size.
-      seed: of the order; a uint32 scalar where it is traced.
-      number: of the epoch, uint32.
-      rows: where the split's images are in the store, int32 `[N]`.
-      labels: of the split, int32 `[N]`.
-    """
-    count = len(rows)
-    steps = data.steps_per_epoch(count, plan.batch_size)
-    order = device_permutation(count, seed=seed, stream=number)
-    indices = jnp.pad(order, (0, steps * plan.batch_size - count))
-    indices = indices.reshape(steps, plan.batch_size)
-    mask = (jnp.arange(steps * plan.batch_size) < count).reshape(indices.shape)
-    return Batch(rows[indices], labels[indices], mask)
+        return lambda number: run(np.uint32(number), *arrays)
 
 
 class HostFeed:
@@ -182,11 +154,13 @@ class HostFeed:
     Each process makes the rows of its own devices only.
 
     Attributes:
+      batch_size: of all devices together.
+      store: nothing.
       waited: seconds that were spent waiting for batches so far.
     """
 
-    def __init__(self, plan: Plan, mesh: Mesh, workers: int):
-        self.plan, self._mesh, self._workers = plan, mesh, workers
+    def __init__(self, batch_size: int, seed: int, mesh: Mesh, workers: int):
+        self.batch_size, self._seed, self._mesh, self._workers = batch_size, seed, mesh, workers
         self.store: tuple[()] = ()
         self.waited = 0.0
 
@@ -197,42 +171,50 @@ class HostFeed:
 
     def eval_batches(self, split: data.Split) -> Iterator[Batch]:
         """All examples once, in order; by threads, since a pass is short for new processes."""
-        return self._batches(split, self.plan.eval, 0, self.plan.eval_steps(len(split)), 0)
+        count = len(split)
+        indices = functools.partial(data.eval_indices, count=count, batch_size=self.batch_size)
+        return self._batches(split, indices, 0, data.steps_per_epoch(count, self.batch_size), 0)
 
     def train_batches(self, split: data.Split, start: int, stop: int) -> Iterator[Batch]:
         """The batches of the training steps from `start` up to `stop`, without it."""
-        return self._batches(split, self.plan.train, start, stop, self._workers)
+        order = {"count": len(split), "batch_size": self.batch_size, "seed": self._seed}
+        indices = functools.partial(data.train_indices, **order)
+        return self._batches(split, indices, start, stop, self._workers)
 
     def _batches(
         self,
         split: data.Split,
-        plan: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
+        indices: Indices,
         start: int,
         stop: int,
         workers: int,
     ) -> Iterator[Batch]:
         sharding = by_example(self._mesh)
-        make = functools.partial(_make, split, plan, local_rows(self._mesh, self.plan.batch_size))
+        make = functools.partial(_make, split, indices, local_rows(self._mesh, self.batch_size))
         ahead = read_ahead(make, start, stop, workers)
         for _ in range(start, stop):
             begun = time.monotonic()
             pixels, labels, mask = next(ahead)
             self.waited += time.monotonic() - begun
-            shape = (self.plan.batch_size, *pixels.shape[1:])
+            shape = (self.batch_size, *pixels.shape[1:])
             image = jax.make_array_from_process_local_data(sharding, pixels, shape)
             yield Batch(image, *put((labels, mask), sharding))
 
 
+Feed = ResidentFeed | HostFeed
+"""Batches of splits, the same whatever way they take.
+
+The batches that it gives are arguments of jitted programs; in these, `fetch` makes batches with
+pixels of them."""
+
+
 def _make(
-    split: data.Split,
-    plan: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
-    local: np.ndarray,
-    number: int,
+    split: data.Split, indices: Indices, local: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels of this process's rows, labels and mask of all rows; each image is read once."""
-    indices, mask = plan(len(split), number)
-    used, places = np.unique(indices[local], return_inverse=True)
-    return split.images[used][places], split.labels[indices], mask
+    rows, mask = indices(number)
+    used, places = np.unique(rows[local], return_inverse=True)
+    return split.images[used][places], split.labels[rows], mask
 
 
 def _send(images: jax.Array, rows: jax.Array) -> jax.Array:
@@ -252,9 +234,9 @@ def _base(split: data.Split) -> tuple[Any, np.ndarray]:
     return split.images, np.arange(len(split))
 
 
-def _slice(parts: list[Rows], index: slice, total: int, shape: tuple[int, ...]) -> np.ndarray:
+def _slice(parts: list[Rows], index: Any, total: int, shape: tuple[int, ...]) -> np.ndarray:
     """Some of the images of all parts, one after the other, zeros behind them."""
-    start, stop, _ = index.indices(total)
+    start, stop, _ = index[0].indices(total)
     images = np.zeros((stop - start, *shape), np.uint8)
     offset = 0
     for part in parts:

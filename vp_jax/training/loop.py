@@ -2,121 +2,151 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from vp_jax import distributed
+from vp_jax import data, distributed
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS, Interrupted
 from vp_jax.host.progress_bar import progress_bar
+from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import Metrics
+from vp_jax.records.record import keep, of_task
+from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.sharding import put
-from vp_jax.training.advance import Advance, Log, Pace, make_advance, rows
-from vp_jax.training.start import Outcome, Progress, Start
+from vp_jax.training.advance import Pace, make_advance, rows
+from vp_jax.training.evaluation import Evaluation, Together, make_evaluate
+from vp_jax.training.members import pick
+from vp_jax.training.start import Outcome, Start, make_meta
 
 
 class Loop(Start):
-    """Training by steps."""
+    """Training by steps, of one run or of all members of a sweep.
 
-    def run(self) -> Outcome:
-        """Trains to the end.
+    A member whose loss is not finite, or that is to stop early, changes no more; the others go on.
+    """
+
+    def run(self) -> list[Outcome]:
+        """Trains to the end; returns that of every member, also of those that failed.
 
         Raises:
-          UserError: the prompt gets no gradient, the loss is not finite, or the disk is full.
+          UserError: a prompt gets no gradient, no member's loss is finite, or the disk is full.
           Interrupted: by a signal; the state has been saved.
         """
-        metrics = self._open_metrics()
-        total = self.experiment.total_steps
+        members, each = self.members, [e.schedules for e in self.members.experiments]
+        self._rates = jax.jit(lambda step: [{p: f(step) for p, f in own.items()} for own in each])
+        keys = members.stack([e.key for e in members.experiments])
+        tasks = [e.task for e in members.experiments]
+        self._together = make_evaluate(members.eval_step(), keys, tasks, self.feed, self.mesh)
+        self._metrics = [Metrics(folder, self.step) for folder in self.folders]
         if not self.is_fresh:
-            distributed.say(f"going on from step {self.step} of {total}")
-        if notice := self.experiment.advice.notice:
-            distributed.say(notice)
+            distributed.say(f"going on from step {self.step} of {self.experiment.total_steps}")
+        if self.experiment.advice.notice:
+            distributed.say(self.experiment.advice.notice)
         with self.checkpoints:
-            try:
+            with contextlib.ExitStack() as at_end:
+                for metrics in self._metrics:
+                    at_end.callback(metrics.close)
                 if self.is_fresh:
                     self._begin()
                 if not self.progress.done:
                     with INTERRUPTS.deferred():
-                        self._train(metrics)
+                        self._train()
                 self.checkpoints.wait()
-            finally:
-                metrics.close()
-            return self.outcome()
-
-    def _open_metrics(self) -> Any:
-        schedules = self.experiment.schedules
-        self._rates = jax.jit(lambda step: {part: f(step) for part, f in schedules.items()})
-        return Metrics(self.workdir, self.step)
+            return self.outcomes()
 
     def _begin(self) -> None:
         experiment = self.experiment
         if experiment.tally is not None:
-            head = self.zero_shot.head()
+            heads = [zero_shot.head() for zero_shot in self.zero_shots]
             if experiment.head.head.refit == "epoch" and experiment.tuned:
-                head = self._fit_mapping()
-            self._set_mapping(head)
+                heads = self._fit_mappings()
+            self._set_mappings(heads)
         if not experiment.total_steps:
             self._measure_zero_shot()
 
+    def zero_shot_on(self, name: str) -> list[Evaluation | None]:
+        """Each member's model before training on its split of a name; None where it has none."""
+        found: dict[Any, Evaluation] = {}
+        every: list[Evaluation | None] = []
+        for own, zero_shot, split in zip(
+            self.members.experiments, self.zero_shots, self.split(name), strict=True
+        ):
+            key = own.seed if own.mapping or name != "test" else "all"
+            if zero_shot.exists and len(split) and key not in found:
+                found[key] = self.evaluate(zero_shot.parts(), split)
+            every.append(found.get(key))
+        return every
+
     def _measure_zero_shot(self) -> None:
-        """Evaluates the model before training; before the first checkpoint, after the first step,
+        """Evaluates the models before training; before the first checkpoint, after the first step,
         which then does not wait for it."""
-        if self.zero_shot.exists and len(self.selection):
-            result = self.evaluate(self.zero_shot.parts(), self.selection)
-            self.progress.zero_shot = result.metric
+        found = self.zero_shot_on(self.settings.select_on)
+        for progress, evaluation in zip(self.progress.each, found, strict=True):
+            progress.zero_shot = None if evaluation is None else evaluation.metric
 
-    def _fit_mapping(self) -> dict[str, Any]:
-        return self.zero_shot.fit(self.parts(), self.experiment.task.train)
+    def _fit_mappings(self) -> list[dict[str, Any]]:
+        """The members' mappings, fitted by a pass over the training images."""
+        state = self.state if len(self.members) == 1 else jax.device_get(self.state)
+        each = [self.members.member(state, i) for i in range(len(self.members))]
+        parts = [self.parts(put(own, self.everywhere)) for own in each]
+        return [zero_shot.fit(own) for zero_shot, own in zip(self.zero_shots, parts, strict=True)]
 
-    def _set_mapping(self, head: dict[str, Any]) -> None:
-        self.state = self.state._replace(
-            mapping=put({"head": head}, self.everywhere),
-            counts=put(np.zeros(self.state.counts.shape, np.float32), self.everywhere),
-        )
+    def _set_mappings(self, heads: list[dict[str, Any]]) -> None:
+        """Takes these mappings, where a member trains, and counts anew."""
+        mapping = self.members.stack([{"head": head} for head in heads])
+        counts = np.zeros(self.state.counts.shape, np.float32)
+        fitted = put((mapping, counts), self.everywhere)
+        if len(self.members) > 1:
+            active = np.array(self.progress.stopped) < 0
+            fitted = pick(active, fitted, (self.state.mapping, self.state.counts))
+        self.state = self.state._replace(mapping=fitted[0], counts=fitted[1])
 
-    def _refits(self) -> bool:
-        """Whether the mapping is fitted anew before this step.
+    def _refit(self) -> float:
+        """Fits the mappings anew where it is time; returns the seconds that it took.
 
         That is at the beginning of an epoch, not at the end, so that prompts are evaluated and kept
         with the mapping that they were trained with. It follows from the state, so that a run that
         goes on from a checkpoint of an epoch's end does it too.
         """
-        is_new_epoch = self.step > 0 and self.step % self.experiment.steps_per_epoch == 0
-        return is_new_epoch and self.experiment.head.head.refit == "epoch"
-
-    def _refit(self) -> float:
-        """Fits the mapping anew; returns the seconds that it took."""
+        experiment, refit = self.experiment, self.experiment.head.head.refit
+        if not self.step or self.step % experiment.steps_per_epoch or refit != "epoch":
+            return 0.0
         jax.block_until_ready(self.state)
         start = time.monotonic()
-        if self.experiment.counting is None:
-            self._set_mapping(self._fit_mapping())
+        if experiment.counting is None:
+            self._set_mappings(self._fit_mappings())
         else:
             counts = np.asarray(jax.device_get(self.state.counts))
-            self._set_mapping(self.experiment.head.head.fit(counts))
+            own = [self.members.unstack(counts, i) for i in range(len(self.members))]
+            self._set_mappings([experiment.counting.fit(counts) for counts in own])
         return time.monotonic() - start
 
-    def _train(self, metrics: Metrics) -> None:
-        experiment, settings = self.experiment, self.settings
+    def _train(self) -> None:
+        experiment, settings, members = self.experiment, self.settings, self.members
         pace = Pace(experiment.steps_per_epoch, settings.log_every_steps)
-        total_steps = experiment.total_steps
-        advance = self._make_advance(pace)
+        total_steps, splits = experiment.total_steps, self.split("train")
+        train_step = members.train_step()
+        advance = make_advance(train_step, self.feed, splits, pace, total_steps, self.mesh)
         needs_zero_shot = self.is_fresh
         first_of_start, allowed = self.step, 1
         total, seen = self._images_seen(total_steps), self._images_seen(self.step)
         shown: dict[str, str] = {}
         with progress_bar(total, "training", initial=seen, unit_scale=True) as bar:
             while self.step < total_steps and not self.progress.done:
-                clock = time.monotonic()
-                if self._refits():
-                    clock += self._refit()
+                clock = time.monotonic() + self._refit()
                 begun, stop = self.step, self._next_stop(allowed)
-                self.state, log, out = advance(self.state, self.frozen, begun, stop)
-                failed, logged = self._read(log)  # waits for the devices
+                shared = members.shared(self.frozen, np.array(self.progress.stopped) < 0)
+                self.state, log, out = advance(self.state, shared, begun, stop)
+                failed, logged = np.ravel(self.state.failed_step), rows(log)  # waits for devices
                 self.step = stop
                 seconds = time.monotonic() - clock
                 examples = self._images_seen(stop) - self._images_seen(begun)
@@ -130,7 +160,7 @@ class Loop(Start):
                 allowed, signal = distributed.least(allowed, -INTERRUPTS.number)
                 bar.update(examples)
                 for row in logged:
-                    shown.update(self._write(metrics, *row))
+                    shown.update(self._write(*row))
                 bar.set_postfix(shown, refresh=False)
                 self._check_finite(failed)
 
@@ -143,9 +173,11 @@ class Loop(Start):
                         self._measure_zero_shot()
                         needs_zero_shot = False
                     if evaluates:
-                        self._evaluate(metrics, last)
-                        shown[settings.select_on] = f"{self._best_so_far():.1%}"
-                    metrics.sync()  # Rows up to a checkpoint are not written again.
+                        self._evaluate(last)
+                        best = [p.best[self.metric] for p in self.progress.each if p.best]
+                        shown[settings.select_on] = f"{np.mean(best):.1%}"
+                    for metrics in self._metrics:
+                        metrics.sync()  # Rows up to a checkpoint are not written again.
                     self.save()
                 if stops:
                     self.checkpoints.wait()
@@ -153,18 +185,6 @@ class Loop(Start):
                     distributed.say(f"saved step {self.step} of {total_steps} in {self.workdir}")
                     by = INTERRUPTS.received or "a signal to another process"
                     raise Interrupted(by, -signal)
-
-    def _make_advance(self, pace: Pace) -> Advance:
-        experiment = self.experiment
-        step = step_lib.make_train_step(
-            experiment.train_forward, experiment.optimizer, experiment.counting, experiment.mixing
-        )
-        split, total_steps = experiment.task.train, experiment.total_steps
-        return make_advance(step, self.feed, split, pace, total_steps, self.mesh)
-
-    def _read(self, log: Log) -> tuple[Any, list[Any]]:
-        """The step that failed, and the rows of a log, on the host."""
-        return int(self.state.failed_step), rows(log)
 
     def _next_stop(self, allowed: int) -> int:
         """Where the next call ends: after `allowed` steps, or at what must be looked at before."""
@@ -176,90 +196,134 @@ class Loop(Start):
 
     def _images_seen(self, step: int) -> int:
         epoch, position = divmod(step, self.experiment.steps_per_epoch)
-        return epoch * len(self.experiment.task.train) + position * self.settings.batch_size
+        count, batch = len(self.experiment.task.train), self.settings.batch_size
+        return len(self.members) * (epoch * count + position * batch)
 
     def _is_checkpoint_step(self) -> bool:
         every = self.settings.checkpoint_every_steps
         return every > 0 and self.step % every == 0
 
     def _write(
-        self, metrics: Metrics, step: int, totals: dict[str, float], grad_norm: float
+        self, step: int, means: list[dict[str, float]], grad_norms: list[float]
     ) -> dict[str, str]:
-        """Writes a row of metrics; returns what the progress bar shows of it."""
+        """Writes a row for every member that trains; the progress bar shows their means."""
         rates = jax.device_get(self._rates(np.int32(step - 1)))
-        metrics.write(step, self._row(step, totals, grad_norm, rates))
-        return shown_in_bar(totals)
+        training = [i for i, stopped in enumerate(self.progress.stopped) if stopped < 0]
+        for i in training:
+            values = {
+                "epoch": step / self.experiment.steps_per_epoch,
+                "train/loss": means[i]["loss"],
+                "train/accuracy": means[i]["accuracy"],
+                "train/grad_norm": grad_norms[i],
+                **learning_rates(rates[i]),
+            }
+            self._metrics[i].write(step, values)
+        loss, accuracy = (
+            np.mean([means[i][name] for i in training]) for name in ("loss", "accuracy")
+        )
+        return {"loss": f"{loss:.3f}", "accuracy": f"{accuracy:.1%}"}
 
-    def _row(
-        self, step: int, totals: dict[str, float], grad_norm: float, rates: dict[str, Any]
-    ) -> dict[str, float]:
-        return {
-            "epoch": step / self.experiment.steps_per_epoch,
-            "train/loss": totals["loss"],
-            "train/accuracy": totals["accuracy"],
-            "train/grad_norm": grad_norm,
-            **learning_rates(rates),
-        }
+    def _evaluate(self, last: bool) -> None:
+        name, progress, members = self.settings.select_on, self.progress, self.members
+        parts, splits = self.parts(self.state), self.split(name)
+        if len(members) == 1:
+            found = [self.evaluate(parts, *splits)]
+        else:
+            found, _ = self._together(parts, splits, members.eval_argument)
+        is_best = np.zeros(len(members), bool)
+        for i, (evaluation, own) in enumerate(zip(found, progress.each, strict=True)):
+            if progress.stopped[i] >= 0:
+                continue
+            result = self.measured(evaluation)
+            values = {f"{name}/{key}": value for key, value in result.items()}
+            self._metrics[i].write(self.step, values)
+            own.record(self.step, result, self.metric)
+            if own.best_step == self.step:
+                is_best[i] = True
+                self._write_mapping(i)
+            if last or 0 < self.settings.patience <= own.stale:
+                progress.stopped[i] = self.step
+        if self.best is not None:
+            step = jnp.broadcast_to(self.state.step, is_best.shape)
+            self.best = pick(is_best, self.state._replace(step=step), self.best)
+        progress.done = min(progress.stopped) >= 0
 
-    def _evaluate(self, metrics: Metrics, last: bool) -> None:
-        name, progress = self.settings.select_on, self.progress
-        evaluation = self.evaluate(self.parts(), self.selection)
-        result = self.measured(evaluation)
-        metrics.write(self.step, {f"{name}/{key}": value for key, value in result.items()})
-        progress.record(self.step, result, self.metric)
-        if progress.best_step == self.step:
-            experiment = self.experiment
-            write_mapping(
-                experiment.head.head,
-                self.state.mapping,
-                experiment.backbone.source_classes,
-                experiment.task.class_names,
-                self.workdir,
-            )
-        progress.done = last or self._is_stale(progress)
-
-    def _is_stale(self, progress: Progress) -> bool:
-        return 0 < self.settings.patience <= progress.stale
-
-    def _best_so_far(self) -> float:
-        return self.progress.best[self.metric]
+    def _write_mapping(self, number: int) -> None:
+        experiment = self.members.experiments[number]
+        write_mapping(
+            experiment.head.head,
+            self.members.unstack(jax.device_get(self.state.mapping), number),
+            experiment.backbone.source_classes,
+            experiment.task.class_names,
+            self.folders[number],
+        )
 
     def _check_gradient(self, out: step_lib.StepMetrics) -> None:
-        backbone, weights = self.experiment.backbone.name, self.experiment.advice.weights
-        if "prompt" in self.experiment.tune and np.any(np.asarray(out["grad_norm/prompt"]) == 0):
-            raise UserError(
-                "the gradient with respect to the prompt is exactly zero at the first step, so "
-                "nothing can be learned: the backbone or the head gives the same output for every "
-                f"image. Check the weights of {backbone} ({weights}): a head of zeros does this"
-            )
-        if np.any(np.asarray(out["grad_norm"]) == 0):
-            raise UserError(
-                f"the gradient with respect to {' and '.join(self.experiment.tuned)} is exactly "
-                "zero at the first step, so nothing can be learned. Check the weights of "
-                f"{backbone} ({weights})"
-            )
+        prompt = "prompt" in self.experiment.tune
+        if prompt and np.any(np.asarray(out["grad_norm/prompt"]) == 0):
+            parts = "the prompt"
+        elif np.any(np.asarray(out["grad_norm"]) == 0):
+            parts = " and ".join(self.experiment.tuned)
+        else:
+            return
+        raise UserError(
+            f"the gradient with respect to {parts} is exactly zero at the first step, so nothing "
+            "can be learned: the backbone or the head gives the same output for every image. Check "
+            f"the weights of {self.experiment.backbone.name} ({self.experiment.advice.weights}): a "
+            "head of zeros does this"
+        )
 
-    def _check_finite(self, failed: int) -> None:
-        if failed >= 0:
+    def _check_finite(self, failed: np.ndarray) -> None:
+        """Takes note of members whose loss is not finite; refuses to go on when all are so.
+
+        Args:
+          failed: the step at which each failed, or -1.
+        """
+        for i in np.flatnonzero(failed >= 0):
+            if self.progress.stopped[i] < 0:
+                self.progress.stopped[i] = int(failed[i])
+        self.progress.done = min(self.progress.stopped) >= 0
+        if (failed >= 0).all():
             steps = self.checkpoints.steps()
             kept = f"checkpoints of the steps {steps} are kept" if steps else "nothing was saved"
+            whose = " of every member" if len(failed) > 1 else ""
             raise UserError(
-                f"the loss is not finite at step {failed}; {kept} in {self.workdir}. "
+                f"the loss{whose} is not finite at step {failed.min()}; {kept} in {self.workdir}. "
                 f"{self.experiment.advice.divergence}"
             )
 
+    @property
+    def has_failed(self) -> np.ndarray:
+        """Which members' loss was not finite, bool `[N]`."""
+        return np.ravel(jax.device_get(self.state.failed_step)) >= 0
 
-def shown_in_bar(totals: dict[str, float]) -> dict[str, str]:
-    """What the progress bar shows of a row."""
-    return {"loss": f"{totals['loss']:.3f}", "accuracy": f"{totals['accuracy']:.1%}"}
+    def test(self, split: data.Split, outcomes: Sequence[Outcome]) -> Together:
+        """The members' best parts on a split that they share; the mean is over those that did not
+        fail."""
+        parts = self.parts(self.best) if self.best else {**self.frozen, **outcomes[0].best}
+        splits, argument = [split] * len(self.members), self.members.eval_argument
+        return self._together(parts, splits, argument, ~self.has_failed)
+
+    def save_member(self, number: int, outcome: Outcome) -> None:
+        """Saves checkpoints of one member as its own run has them: the best and the last."""
+        experiment, progress = self.members.experiments[number], outcome.progress
+        about = of_task(experiment.task)
+        former = self.workdir if self.progress.data_changes else None
+        keep(self.folders[number], about, experiment.task.contents, former)
+        with Checkpoints(self.folders[number] / CHECKPOINTS) as checkpoints:
+            for state in (outcome.best_state, outcome.last):
+                step = int(state.step)
+                meta = make_meta(experiment, experiment.identity, progress, step, about)
+                checkpoints.save(step, state, meta, progress.best_step)
+            checkpoints.wait()
 
 
 def learning_rates(rates: dict[str, Any]) -> dict[str, float]:
-    """Of the first part, whose curve has the shape of all; of each where they differ; of none where
-    the optimiser does not tell."""
+    """Of the first part, whose curve has the shape of all; of each where they differ; nothing where
+    they are not known."""
+    rates = {part: float(rate) for part, rate in rates.items()}
     if not rates:
         return {}
-    rates = {part: float(rate) for part, rate in rates.items()}
     each = {f"learning_rate/{p}": rate for p, rate in rates.items()}
     first = next(iter(rates.values()))
     return {"learning_rate": first, **(each if len(set(rates.values())) > 1 else {})}

@@ -17,11 +17,11 @@ from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.step.tally import Tally
 from vp_jax.training.feed import Feed
 
-Fit = Callable[[Parts, data.Split], dict[str, Any]]
+Fit = Callable[[Parts, data.Split, jax.Array], dict[str, Any]]
 
 
-def make_fit(tally: Tally, key: jax.Array, feed: Feed, mesh: Mesh) -> Fit:
-    """A function `(parts, split) -> head parameters`, compiled once for each set of parts.
+def make_fit(tally: Tally, feed: Feed, mesh: Mesh) -> Fit:
+    """A function `(parts, split, key) -> head parameters`, compiled once for each set of parts.
 
     The key places random patches, anew for every batch, the same at every call.
     """
@@ -45,13 +45,13 @@ def make_fit(tally: Tally, key: jax.Array, feed: Feed, mesh: Mesh) -> Fit:
         donate_argnums=0,
     )
 
-    def fit(parts: Parts, split: data.Split) -> dict[str, Any]:
+    def fit(parts: Parts, split: data.Split, key: jax.Array) -> dict[str, Any]:
         counts = put(tally.zero(), everywhere)
         split = split if "prompt" in parts else split.unprompted()
         with progress_bar(len(split), "mapping classes", delay=2, leave=False) as bar:
             for number, batch in enumerate(feed.eval_batches(split)):
                 counts = step(counts, parts, feed.store, batch, key, np.uint32(number))
-                bar.update(feed.plan.batch_size)
-        return tally.head.fit(np.asarray(jax.device_get(counts)))
+                bar.update(feed.batch_size)
+        return tally.fit(np.asarray(jax.device_get(counts)))
 
     return fit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import jax.numpy as jnp
 import numpy as np
 
 from vp_jax import data, distributed
@@ -22,7 +23,7 @@ class LinearProbe(Start):
     was killed leaves its features behind; the next one solves the same problems again.
     """
 
-    def run(self) -> Outcome:
+    def run(self) -> list[Outcome]:
         """Solves the linear probe, unless an earlier start has.
 
         Raises:
@@ -32,15 +33,15 @@ class LinearProbe(Start):
             probe = self._sweep(self._features(self.experiment.task.train))
             self.step = max(probe.iterations, 1)
             tuned = {"head": put(distributed.of_main(probe.params), self.everywhere)}
-            self.state = self.state._replace(step=np.int32(self.step), tuned=tuned)
-            chosen = self.evaluate(self.parts(), self.selection)
+            self.state = self.state._replace(step=jnp.int32(self.step), tuned=tuned)
+            chosen = self.evaluate(self.parts(self.state), self.split(self.settings.select_on)[0])
             self.progress.record(self.step, self.measured(chosen), self.metric)
             self.progress.done = True
         with self.checkpoints:
             self.save()
             self.checkpoints.wait()
             features_lib.forget(self.workdir / FEATURES)
-            return self.outcome()
+            return self.outcomes()
 
     def _features(self, split: data.Split) -> np.ndarray:
         experiment = self.experiment
@@ -61,7 +62,8 @@ class LinearProbe(Start):
         return features_lib.cached(self.workdir / FEATURES, split, timed, origin)
 
     def _sweep(self, train: np.ndarray) -> linear_probe.Probe:
-        selection, name = self.selection, self.settings.select_on
+        name = self.settings.select_on
+        (selection,) = self.split(name)
         metrics = Metrics(self.workdir, 0)
         tried = 0
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
@@ -17,7 +21,6 @@ from vp_jax.records import record as record_lib
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.saved_checkpoints import set_aside
 from vp_jax.records.workdir import CHECKPOINTS
-from vp_jax.step import step as step_lib
 from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import put, replicated
@@ -25,41 +28,10 @@ from vp_jax.step.step import State
 from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed, make_feed
+from vp_jax.training.mapping_fit import make_fit
+from vp_jax.training.members import Members
+from vp_jax.training.progress import Progress
 from vp_jax.training.zero_shot import ZeroShot
-
-
-@dataclasses.dataclass
-class Progress:
-    """What a run knows of itself, beside its state; saved with every checkpoint.
-
-    Attributes:
-      best_step: of the best evaluation so far, -1 before the first.
-      best: its metrics.
-      stale: evaluations since then.
-      zero_shot: accuracy before training on the split that is selected on; None where the head
-        had nothing but random numbers.
-      data_changes: how the data differ from those of the first start, as far as that was accepted.
-      done: whether training is over.
-      train_seconds, train_images: of steady training, the first step of a start left out.
-      wall_seconds: of all starts together.
-    """
-
-    best_step: int = -1
-    best: dict[str, float] = dataclasses.field(default_factory=dict)
-    stale: int = 0
-    zero_shot: float | None = None
-    data_changes: list[str] = dataclasses.field(default_factory=list)
-    done: bool = False
-    train_seconds: float = 0.0
-    train_images: int = 0
-    wall_seconds: float = 0.0
-
-    def record(self, step: int, metrics: dict[str, float], by: str = "accuracy") -> None:
-        """Takes note of an evaluation; the first with the highest `by` is best."""
-        if self.best_step < 0 or metrics[by] > self.best[by]:
-            self.best_step, self.best, self.stale = step, metrics, 0
-        else:
-            self.stale += 1
 
 
 @dataclasses.dataclass
@@ -68,6 +40,7 @@ class Outcome:
 
     Attributes:
       best: the parts that changed, mapping included, as they were at the best step.
+      best_state: the whole state then.
       last: the state after the last step.
       progress: of the run.
       evaluate: of a split with any parts.
@@ -76,6 +49,7 @@ class Outcome:
     """
 
     best: Parts
+    best_state: State
     last: State
     progress: Progress
     evaluate: Evaluate
@@ -85,33 +59,41 @@ class Outcome:
 
 def fresh_state(experiment: Experiment) -> State:
     """The state before the first step, also what checkpoints are restored into."""
-    return step_lib.init_state(
-        experiment.tuned,
-        experiment.optimizer,
-        experiment.key,
-        experiment.mapping,
-        None if experiment.counting is None else experiment.counting.zero(),
-    )
+    return Members([experiment]).fresh()
 
 
-def feed_of(experiment: Experiment, mesh: Mesh, batch_size: int | None = None) -> Feed:
-    """The way in which a run's batches get to the devices; by default of the run's own size."""
+def feed_of(
+    experiment: Experiment,
+    mesh: Mesh,
+    batch_size: int | None = None,
+    others: Sequence[Experiment] = (),
+) -> Feed:
+    """The way in which a run's batches get to the devices; by default of the run's own size.
+
+    Members of a sweep that are `others` than the first have their images there too.
+    """
     settings = experiment.loop
-    size = batch_size or settings.batch_size
-    return make_feed(experiment.task, size, experiment.seed, mesh, settings.workers)
+    size, more = batch_size or settings.batch_size, [(e.task, e.seed) for e in others]
+    return make_feed(experiment.task, size, experiment.seed, mesh, settings.workers, more)
 
 
 def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
-    """The way in which a run's parts are evaluated, with the prompt and without."""
-    prompt = {part: x for part, x in experiment.tuned.items() if part == "prompt"}
-    return make_evaluate(
-        experiment.forward,
-        experiment.key,
-        experiment.task,
-        feed,
-        mesh,
-        put(prompt, replicated(mesh)),
-    )
+    """The way in which a run's parts are evaluated; those without a prompt unprompted."""
+    tuned = {part: x for part, x in experiment.tuned.items() if part == "prompt"}
+    prompt = put(tuned, replicated(mesh))  # of any values, so that there is one program
+    eval_step = Members([experiment]).eval_step()
+    run = make_evaluate(eval_step, experiment.key, [experiment.task], feed, mesh)
+
+    def evaluate(parts: Parts, split: data.Split) -> Evaluation:
+        prompted = np.bool_("prompt" in parts)
+        if not prompted and split.whole is not None:  # these images have a program of their own
+            split = split.unprompted()
+        else:
+            parts = {**prompt, **parts}
+        ((evaluation,), _) = run(parts, [split], prompted)
+        return evaluation
+
+    return evaluate
 
 
 def make_meta(
@@ -125,7 +107,7 @@ def make_meta(
     epoch, position = divmod(step, experiment.steps_per_epoch)
     return {
         "identity": identity,
-        "progress": dataclasses.asdict(progress),
+        "progress": progress.to_json(),
         "data_position": {"seed": experiment.seed, "epoch": epoch, "batch": position},
         "total_steps": experiment.total_steps,
         **about,
@@ -133,48 +115,76 @@ def make_meta(
 
 
 class Start:
-    """One start of a run, fresh or resumed; `Loop` and `LinearProbe` say what it does.
+    """One start of a run or a sweep, fresh or resumed; `Loop` and `LinearProbe` say what it does.
+
+    Args:
+      experiments: the members of a sweep; a single one for a run.
+      workdir: of the run or the sweep.
+      folders: where each member writes what is its own; by default that of a run.
 
     Attributes:
-      experiment, settings, workdir: of the run.
+      members: of the sweep.
+      experiment, settings: of the first of them.
+      workdir, folders: as above.
       mesh, everywhere: all devices, and the sharding that replicates.
       frozen: parameters of the parts that do not change, on the devices.
       feed: of the batches.
-      evaluate: of a split with any parts.
-      zero_shot: the model before training.
+      evaluate: of a split with any parts of one member.
+      zero_shots: each member's model before training.
       checkpoints: of the run.
       about: its classes and data, as checkpoints have them.
       state, step, progress: fresh, or as the newest checkpoint has them.
+      best: of several members: the states at each one's best step; there `step` is `[N]`.
       is_fresh: whether there was none.
     """
 
-    progress_type = Progress
-
-    def __init__(self, experiment: Experiment, workdir: pathlib.Path):
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        workdir: pathlib.Path,
+        folders: Sequence[pathlib.Path] = (),
+    ):
         self.started = time.monotonic()
-        self.experiment = experiment
+        self.members = members = Members(experiments)
+        self.experiment = experiment = members.first
         self.settings = experiment.loop
+        self.folders = folders or (workdir,)
         self.mesh = experiment.mesh
         self.everywhere = replicated(self.mesh)
         self.frozen = put_frozen(experiment.frozen, self.mesh)
-        self.feed = self.make_feed()
+        self.feed = feed_of(experiment, self.mesh, others=experiments[1:])
         self.evaluate = evaluate_of(experiment, self.feed, self.mesh)
-        self.zero_shot = ZeroShot(experiment, self.frozen, self.feed, self.mesh)
+        fit = None
+        if experiment.tally is not None and not members.canvases:
+            fit = make_fit(experiment.tally, self.feed, self.mesh)
+        self.zero_shots = [
+            ZeroShot(e, self.frozen, self.feed, self.mesh, fit) for e in members.experiments
+        ]
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS)
         self.workdir = workdir
         self.about = record_lib.of_task(experiment.task, self.splits)
-        fresh = self.fresh()
-        found = self.checkpoints.restore_latest(fresh, self.identity)
-        self.progress = self.progress_type()
+        self.state: State = members.fresh()
+        self.best: State | None = None
+        if len(members) > 1:
+            self.best = self.state._replace(step=jnp.zeros(len(members), jnp.int32))
+        found = self.checkpoints.restore_latest(self.kept, self.identity)
+        self.progress = Progress(
+            members=[Progress() for _ in experiments] if len(members) > 1 else []
+        )
         if found is not None:
-            fresh, meta = found
-            self.progress = self.progress_type(**meta["progress"])
-            self._meet_data(meta, int(fresh.step))
+            kept, meta = found
+            if self.best is None:
+                self.state = kept
+            else:
+                self.state, self.best = kept["now"], kept["best"]
+            self.progress = Progress(**meta["progress"])
+            self._meet_data(meta, int(self.state.step))
+        self.progress.stopped = self.progress.stopped or [-1] * len(members)
         former = None if found is None else workdir
         record_lib.keep(workdir, self.about, self.splits, former)
         self.wall_before = self.progress.wall_seconds
-        self.state: State = put(fresh, self.everywhere)
-        self.step = int(fresh.step)
+        self.step = int(self.state.step)
+        self.state, self.best = put((self.state, self.best), self.everywhere)
         self.is_fresh = found is None
         if self.is_fresh and (damaged := set_aside(workdir)):
             distributed.say(
@@ -183,14 +193,27 @@ class Start:
             )
 
     @property
+    def kept(self) -> Any:
+        """What checkpoints hold."""
+        return self.state if self.best is None else {"now": self.state, "best": self.best}
+
+    @property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to belong to this run."""
-        return self.experiment.identity
+        """What a checkpoint must agree with to belong to this run: whose prompts they are."""
+        prompts = [e.identity["prompt"] for e in self.members.experiments]
+        return {**self.experiment.identity, "prompt": prompts if len(prompts) > 1 else prompts[0]}
 
     @property
     def splits(self) -> record_lib.Splits:
-        """What the examples of each split are."""
-        return self.experiment.task.contents
+        """What the examples of each split are, for every seed."""
+        others = {e.seed: e.task for e in self.members.experiments}
+        del others[self.experiment.seed]
+        of_others = {
+            f"{name} of seed {seed}": task.contents[name]
+            for seed, task in others.items()
+            for name in ("train", "val")
+        }
+        return {**self.experiment.task.contents, **of_others}
 
     def _meet_data(self, meta: dict[str, Any], step: int) -> None:
         """Refuses to go on with other data than the checkpoint's, unless they are accepted."""
@@ -214,18 +237,12 @@ class Start:
         if distributed.is_main():
             logging.warning("%s. This is accepted: %s", what, record_lib.CONSEQUENCES)
 
-    def make_feed(self) -> Feed:
-        """The way in which batches get to the devices."""
-        return feed_of(self.experiment, self.mesh)
-
-    def fresh(self) -> State:
-        """The state before the first step, also what checkpoints are restored into."""
-        return fresh_state(self.experiment)
-
-    @property
-    def selection(self) -> data.Split:
-        """The split that is selected on."""
-        return getattr(self.experiment.task, self.settings.select_on)
+    def split(self, name: str) -> list[data.Split]:
+        """Each member's split of a name; all have the same one for test."""
+        tasks = [
+            self.experiment.task if name == "test" else e.task for e in self.members.experiments
+        ]
+        return [getattr(task, name) for task in tasks]
 
     @property
     def metric(self) -> str:
@@ -237,9 +254,9 @@ class Start:
         every = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
         return {**every, self.metric: evaluation.metric}
 
-    def parts(self) -> Parts:
-        """All parameters as they are now."""
-        return {**self.frozen, **self.state.mapping, **self.state.tuned}
+    def parts(self, state: State) -> Parts:
+        """All parameters, those that change as a state has them."""
+        return {**self.frozen, **state.mapping, **state.tuned}
 
     def save(self) -> None:
         """Starts to save a checkpoint.
@@ -249,16 +266,38 @@ class Start:
         """
         self.progress.wall_seconds = self.wall_before + time.monotonic() - self.started
         meta = make_meta(self.experiment, self.identity, self.progress, self.step, self.about)
-        self.checkpoints.save(self.state, meta, self.progress.best_step)
+        self.checkpoints.save(self.step, self.kept, meta, self.progress.best_step)
 
-    def outcome(self) -> Outcome:
-        """The end of the run, when all that was saved is on disk."""
-        progress = self.progress
+    def outcomes(self) -> list[Outcome]:
+        """The end of every member, when all that was saved is on disk."""
+        progress, last, best = self.progress, self.state, self.best
         progress.wall_seconds = self.wall_before + time.monotonic() - self.started
-        best = self.state
-        if progress.best_step not in (-1, self.step):
-            best = self.checkpoints.read_one(
-                progress.best_step, lambda step: self.checkpoints.restore(step, self.state)
+        if best is None:
+            best = last
+            if progress.best_step not in (-1, self.step):
+                best = self.checkpoints.read_one(
+                    progress.best_step, lambda step: self.checkpoints.restore(step, self.state)
+                )
+        else:
+            last, best = jax.device_get((last, best))
+            last = last._replace(step=np.array(progress.stopped, np.int32))
+        of_all = {
+            name: getattr(progress, name)
+            for name in ("data_changes", "train_seconds", "wall_seconds")
+        }
+        images = progress.train_images // len(self.members)
+        outcomes = []
+        for i, own in enumerate(progress.each):
+            own_best = self.members.member(best, i)
+            outcomes.append(
+                Outcome(
+                    put({**own_best.mapping, **own_best.tuned}, self.everywhere),
+                    own_best,
+                    self.members.member(last, i),
+                    dataclasses.replace(own, done=True, train_images=images, **of_all),
+                    self.evaluate,
+                    self.frozen,
+                    self.zero_shots[i],
+                )
             )
-        best = put({**best.mapping, **best.tuned}, self.everywhere)
-        return Outcome(best, self.state, progress, self.evaluate, self.frozen, self.zero_shot)
+        return outcomes

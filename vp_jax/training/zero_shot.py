@@ -10,7 +10,7 @@ from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put, replicated
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed
-from vp_jax.training.mapping_fit import make_fit
+from vp_jax.training.mapping_fit import Fit, make_fit
 
 
 class ZeroShot:
@@ -19,16 +19,32 @@ class ZeroShot:
     A mapping that is fitted to counts is fitted to the unprompted training images. It is not kept
     in checkpoints, since it follows from the settings.
 
-    Attributes:
-      fit: fits the mapping to a pass over a split with any parts; None where it is not fitted.
+    Args:
+      experiment: the run.
+      frozen: its parts that do not change, on the devices.
+      feed: of its batches.
+      mesh: the devices.
+      fit: fits mappings of such heads; members of a sweep may share one. None makes its own.
     """
 
-    def __init__(self, experiment: Experiment, frozen: Parts, feed: Feed, mesh: Mesh):
+    def __init__(
+        self,
+        experiment: Experiment,
+        frozen: Parts,
+        feed: Feed,
+        mesh: Mesh,
+        fit: Fit | None = None,
+    ):
         self._experiment, self._frozen, self._mesh = experiment, frozen, mesh
         self._head: dict[str, Any] | None = None
-        self.fit = None
-        if experiment.tally is not None:
-            self.fit = make_fit(experiment.tally, experiment.key, feed, mesh)
+        self._fit = fit
+        if fit is None and experiment.tally is not None:
+            self._fit = make_fit(experiment.tally, feed, mesh)
+
+    def fit(self, parts: Parts) -> dict[str, Any]:
+        """The mapping that fits a pass over the training images with any parts, on the host."""
+        assert self._fit is not None
+        return self._fit(parts, self._experiment.task.train, self._experiment.key)
 
     @property
     def exists(self) -> bool:
@@ -38,9 +54,8 @@ class ZeroShot:
     def head(self) -> dict[str, Any]:
         """The parameters of its head, on the host."""
         if self._head is None:
-            self._head = self._experiment.head.params
-            if self.fit is not None:
-                self._head = self.fit(self._parts({}), self._experiment.task.train)
+            fitted = self._experiment.tally is not None
+            self._head = self.fit(self._parts({})) if fitted else self._experiment.head.params
         return self._head
 
     def parts(self) -> Parts:
