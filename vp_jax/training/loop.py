@@ -23,7 +23,7 @@ from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.sharding import put
 from vp_jax.training.advance import Pace, make_advance, rows
-from vp_jax.training.evaluation import Evaluation, Together, make_evaluate
+from vp_jax.training.evaluation import Evaluation, make_evaluate
 from vp_jax.training.members import pick
 from vp_jax.training.start import Outcome, Start, make_meta
 
@@ -297,12 +297,16 @@ class Loop(Start):
         """Which members' loss was not finite, bool `[N]`."""
         return np.ravel(jax.device_get(self.state.failed_step)) >= 0
 
-    def test(self, split: data.Split, outcomes: Sequence[Outcome]) -> Together:
-        """The members' best parts on a split that they share; the mean is over those that did not
-        fail."""
+    def test(
+        self, split: data.Split, outcomes: Sequence[Outcome]
+    ) -> tuple[list[Evaluation], np.ndarray]:
+        """The members' best parts on a split that they share, and the mean probabilities, float32
+        `[examples, K]`, of those that did not fail."""
         parts = self.parts(self.best) if self.best else {**self.frozen, **outcomes[0].best}
         splits, argument = [split] * len(self.members), self.members.eval_argument
-        return self._together(parts, splits, argument, ~self.has_failed)
+        each, mean = self._together(parts, splits, argument, ~self.has_failed)
+        assert mean is not None
+        return each, mean
 
     def save_member(self, number: int, outcome: Outcome) -> None:
         """Saves checkpoints of one member as its own run has them: the best and the last."""
