@@ -356,7 +356,7 @@ BAD_MEMBERS = [
     ([{"seed": (0, 1)}], r"seed is \(0, 1\); it must be a number or a text"),
     ([{"optimizer.learning_rate": -1}], r"member 0 .*: config.optimizer.learning_rate is -1"),
     ([{"prompt": "pad(2, init='nothing')"}], "config.prompt: unknown init of pad: 'nothing'"),
-    ([{"prompt.size": 3}], "prompt.size is no setting: a prompt is one text, config.prompt="),
+    ([{"prompt.size": 3}], "prompt.size is no setting: a prompt is one text, --config.prompt="),
     ([{"prompt": 3}], r"member 0 \(prompt=3\): a value is of the wrong type"),
     ([{"prompt": "pad(2)"}, {"prompt": "pad(size=2) | normalize"}], "0 and 1 are the same run"),
     ([{"prompt": "normalize | pad(5)"}], "does not fit images of height 8"),
