@@ -145,7 +145,6 @@ import sys, jax, numpy as np
 from vp_jax import data
 from vp_jax.data.images.images import Rows
 from vp_jax.data.splits.split import Split, TaskData
-from vp_jax.step.step import make_eval_step
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.feed import make_feed
 from vp_jax.step.sharding import make_mesh, put, replicated
@@ -170,9 +169,8 @@ for pipeline in ("resident", "stream"):
 
     parts = put({"w": np.random.default_rng(1).normal(size=(48, 5)).astype("float32")},
                 replicated(mesh))
-    eval_step = make_eval_step(forward)
-    evaluate = make_evaluate(eval_step, jax.random.key(0), [task], feed, mesh)
-    ((found,), _) = evaluate(parts, [task.test], None)
+    evaluate = make_evaluate(forward, jax.random.key(0), task, feed, mesh)
+    found = evaluate(parts, task.test)
     test = order[493:]
     assert len(test) == 2007
     pixels = images[test].reshape(2007, -1).astype("float32")

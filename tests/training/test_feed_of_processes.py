@@ -18,7 +18,6 @@ from vp_jax import data
 from vp_jax.data.splits.batches import train_indices
 from vp_jax.data.images.images import DecodedImages, Rows
 from vp_jax.data.splits.split import Split, TaskData
-from vp_jax.step.step import make_eval_step
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.feed import make_feed
 from vp_jax.step.sharding import make_mesh, put, replicated
@@ -64,9 +63,7 @@ for pipeline, base in (("resident", images), ("stream", DecodedImages(decode, im
         assert keep.sum() == mask.sum() == 8
         np.testing.assert_array_equal(np.asarray(batch.image)[keep], images[order[:50]][indices])
         np.testing.assert_array_equal(np.asarray(batch.label)[keep], labels[order[:50]][indices])
-    eval_step = make_eval_step(forward)
-    evaluate = make_evaluate(eval_step, jax.random.key(0), [task], feed, mesh)
-    ((found,), _) = evaluate(parts, [task.test], None)
+    found = make_evaluate(forward, jax.random.key(0), task, feed, mesh)(parts, task.test)
     test = order[57:]
     expected = (images[test].reshape(33, -1).astype("float32") @ np.asarray(parts["w"])).argmax(-1)
     np.testing.assert_array_equal(found.predictions, expected)

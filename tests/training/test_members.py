@@ -9,7 +9,7 @@ from own_backbone import quick
 from vp_jax.assembly.members import member_configs
 from vp_jax.assembly.setup import setup_all
 from vp_jax.step.sharding import put, replicated
-from vp_jax.training.evaluation import make_evaluate
+from vp_jax.training.evaluation import make_evaluate_together
 from vp_jax.training.members import Members
 from vp_jax.training.start import evaluate_of, feed_of, fresh_state
 
@@ -72,7 +72,7 @@ def test_together_they_are_evaluated_as_alone(tmp_path):
     feed = feed_of(members.first, mesh, others=experiments[1:])
     keys = members.stack([e.key for e in experiments])
     tasks = [e.task for e in experiments]
-    together = make_evaluate(members.eval_step(), keys, tasks, feed, mesh)
+    together = make_evaluate_together(members.eval_step(), keys, tasks, feed, mesh)
     frozen, tuned = put((members.first.frozen, members.fresh().tuned), replicated(mesh))
     splits = [task.val for task in tasks]
     found, nothing = together({**frozen, **tuned}, splits, members.eval_argument)

@@ -80,5 +80,5 @@ def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     return {n: f"{x.dtype}{list(x.shape)}" for n, x in that_hold_anything(arrays).items()}
 
 
-def _name(path: jax.tree_util.KeyPath) -> str:
+def _name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")

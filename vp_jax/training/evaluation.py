@@ -12,9 +12,9 @@ from jax.sharding import Mesh
 from vp_jax import data
 from vp_jax.data.tasks import scores
 from vp_jax.step.batch import Batch
-from vp_jax.step.forward import Parts
+from vp_jax.step.forward import Forward, Parts
 from vp_jax.step.sharding import AS_PLACED, by_example, replicated
-from vp_jax.step.step import Sums, means
+from vp_jax.step.step import Sums, make_eval_step, means
 from vp_jax.training.feed import Feed
 
 
@@ -36,12 +36,48 @@ class Evaluation(NamedTuple):
 
 Evaluate = Callable[[Parts, data.Split], Evaluation]
 
+
+def make_evaluate(
+    forward: Forward,
+    key: jax.Array,
+    task: data.TaskData,
+    feed: Feed,
+    mesh: Mesh,
+    prompt: Parts | None = None,
+) -> Evaluate:
+    """A function `(parts, split) -> Evaluation`, compiled once.
+
+    Parts without a prompt are evaluated unprompted.
+
+    Args:
+      forward: from parts and images to logits.
+      key: places random patches, anew for every batch, the same at every call.
+      task: whose metric is taken.
+      feed: of the batches.
+      mesh: the devices.
+      prompt: `{"prompt": parameters}` of any values, so that parts without one need no program of
+        their own.
+    """
+    run = make_evaluate_together(make_eval_step(forward), key, [task], feed, mesh)
+
+    def evaluate(parts: Parts, split: data.Split) -> Evaluation:
+        prompted = np.bool_("prompt" in parts)
+        if not prompted and split.whole is not None:  # these images have a program of their own
+            split = split.unprompted()
+        else:
+            parts = {**(prompt or {}), **parts}
+        ((evaluation,), _) = run(parts, [split], prompted)
+        return evaluation
+
+    return evaluate
+
+
 Together = tuple[list[Evaluation], np.ndarray | None]
 """Evaluations of members, each on its split, and the mean over members of the probabilities of the
 classes, float32 `[examples, K]`, which means something where they share a split."""
 
 
-def make_evaluate(
+def make_evaluate_together(
     eval_step: Callable[..., tuple[Sums, jax.Array, jax.Array]],
     keys: jax.Array,
     tasks: Sequence[data.TaskData],

@@ -23,7 +23,7 @@ from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.sharding import put
 from vp_jax.training.advance import Pace, make_advance, rows
-from vp_jax.training.evaluation import Evaluation, make_evaluate
+from vp_jax.training.evaluation import Evaluation, make_evaluate_together
 from vp_jax.training.members import pick
 from vp_jax.training.start import Outcome, Start, make_meta
 
@@ -45,7 +45,9 @@ class Loop(Start):
         self._rates = jax.jit(lambda step: [{p: f(step) for p, f in own.items()} for own in each])
         keys = members.stack([e.key for e in members.experiments])
         tasks = [e.task for e in members.experiments]
-        self._together = make_evaluate(members.eval_step(), keys, tasks, self.feed, self.mesh)
+        self._together = make_evaluate_together(
+            members.eval_step(), keys, tasks, self.feed, self.mesh
+        )
         self._metrics = [Metrics(folder, self.step) for folder in self.folders]
         if not self.is_fresh:
             distributed.say(f"going on from step {self.step} of {self.experiment.total_steps}")

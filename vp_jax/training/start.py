@@ -80,20 +80,8 @@ def feed_of(
 def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
     """The way in which a run's parts are evaluated; those without a prompt unprompted."""
     tuned = {part: x for part, x in experiment.tuned.items() if part == "prompt"}
-    prompt = put(tuned, replicated(mesh))  # of any values, so that there is one program
-    eval_step = Members([experiment]).eval_step()
-    run = make_evaluate(eval_step, experiment.key, [experiment.task], feed, mesh)
-
-    def evaluate(parts: Parts, split: data.Split) -> Evaluation:
-        prompted = np.bool_("prompt" in parts)
-        if not prompted and split.whole is not None:  # these images have a program of their own
-            split = split.unprompted()
-        else:
-            parts = {**prompt, **parts}
-        ((evaluation,), _) = run(parts, [split], prompted)
-        return evaluation
-
-    return evaluate
+    prompt = put(tuned, replicated(mesh))
+    return make_evaluate(experiment.forward, experiment.key, experiment.task, feed, mesh, prompt)
 
 
 def make_meta(
