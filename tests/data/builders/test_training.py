@@ -23,6 +23,7 @@ def quick(tmp_path, **changes):
     return config.lock()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, files, splits, metric",
     [
