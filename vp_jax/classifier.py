@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -131,14 +132,11 @@ class Classifier:
 
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
         """The images of a small split, resized or not, without the prompt and with it."""
-        whole = split.unprompted()
-        rule = None if whole.resized else resize_rule(self.backbone)
-        before = np.asarray(preprocess(np.asarray(whole.images), rule))
+        see, key = self._pictures_of(split.resized), jax.random.fold_in(self.key, 0)
+        before = np.asarray(see({}, jnp.asarray(split.unprompted().images), key))
         if "prompt" not in self.parts:
             return before, before
-        see = self._pictures_of(split.resized)
-        key = jax.random.fold_in(self.key, 0)
-        after = see({"prompt": self.parts["prompt"]}, np.asarray(split.images), key)
+        after = see({"prompt": self.parts["prompt"]}, jnp.asarray(split.images), key)
         return before, np.asarray(after)
 
     def picture(self) -> np.ndarray:

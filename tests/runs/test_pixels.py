@@ -14,6 +14,7 @@ from vp_jax.data.splits.split import Split
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
 from vp_jax.prompts.by_resize import by_resize
+from vp_jax.report import run_pictures
 from vp_jax.step.forward import make_outputs
 from vp_jax.step.sharding import make_mesh
 from vp_jax.training.feed import make_feed
@@ -216,7 +217,7 @@ def check_part_seen(recorder, images):
 def test_a_run_its_mapping_its_pictures_its_evaluation(photos, pipeline, tmp_path, monkeypatch):
     root, images = photos
     recorder, drawn = Recorder(RULE), []
-    monkeypatch.setattr(runs.report, "examples", lambda _, *more: drawn.append(more))
+    monkeypatch.setattr(run_pictures, "examples", lambda _, *more: drawn.append(more))
     result = runs.train(settings(root, pipeline), tmp_path / "run", recorder.backbone)
     assert result["pipeline"] == pipeline
     check_seen(recorder, images)
@@ -247,7 +248,7 @@ def test_a_run_whose_prompt_shrinks_the_images(photos, pipeline, tmp_path, monke
     root, images = photos
     small, whole = expected(images, RULE.shrunk(12)), expected(images, RULE)
     recorder, drawn = Recorder(RULE), []
-    monkeypatch.setattr(runs.report, "examples", lambda _, *more: drawn.append(more))
+    monkeypatch.setattr(run_pictures, "examples", lambda _, *more: drawn.append(more))
     config = settings(root, pipeline, prompt="shrink(12) | pad(2, init='zeros')")
 
     def check():
