@@ -10,6 +10,7 @@ from PIL import Image
 
 from vp_jax import cli, runs
 from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.metrics import read_metrics
 from vp_jax.training.loop import Loop
 
 PIPELINES = ("resident", "cached", "stream")
@@ -70,7 +71,7 @@ def test_the_result_says_which_way_was_taken(finished):
 
 def test_the_rows_of_metrics_are_those_that_are_due(finished):
     _, _, folder = finished
-    rows = [row for row in runs.read_metrics(folder / "whole") if "train/loss" in row]
+    rows = [row for row in read_metrics(folder / "whole") if "train/loss" in row]
     assert [row["step"] for row in rows] == [2, 4, 5, 7, 9, 10, 12, 14, 15]
 
 
@@ -85,7 +86,7 @@ def test_interrupted_anywhere_it_ends_the_same(finished):
         assert result[name] == expected[name], name
     one, two = arrays(folder / "whole", 15), arrays(folder / "cut", 15)
     assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
-    whole, cut = runs.read_metrics(folder / "whole"), runs.read_metrics(folder / "cut")
+    whole, cut = read_metrics(folder / "whole"), read_metrics(folder / "cut")
     assert whole == cut
 
 

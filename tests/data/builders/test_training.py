@@ -10,6 +10,7 @@ from PIL import Image
 from vp_jax import cli, runs
 from vp_jax.data import tasks
 from vp_jax.data.tasks import scores
+from vp_jax.records.metrics import read_metrics
 from vp_jax.report.summary import training_summary
 
 
@@ -52,7 +53,7 @@ def test_wilds(name, files, splits, metric, tmp_path):
     if metric == "worst_group_accuracy":
         counted = [x for group, x in by_group.items() if group != scores.LEFT_OUT]
         assert result["test_metric"] == min(counted)
-    rows = [row for row in runs.read_metrics(tmp_path / "run") if "val/loss" in row]
+    rows = [row for row in read_metrics(tmp_path / "run") if "val/loss" in row]
     assert len(rows) == 2 and all(f"val/{metric}" in row for row in rows)
     best = max(rows, key=lambda row: row[f"val/{metric}"])
     assert result["val_metric"] == best[f"val/{metric}"] and result["best_step"] == best["step"]
