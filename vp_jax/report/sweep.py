@@ -1,0 +1,94 @@
+"""The end of a sweep: its members tested and reported in their folders, and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vp_jax.assembly.vary import label
+from vp_jax.classifier import of_experiment
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.metrics import read_metrics
+from vp_jax.report.finish import write_predictor
+from vp_jax.report.result import Result, images_per_second, make_result
+from vp_jax.report.run_pictures import draw_prompt
+from vp_jax.report.sweep_curves import sweep_curves
+from vp_jax.training.evaluation import measure
+from vp_jax.training.final_test import FinalTest
+from vp_jax.training.loop import Loop
+from vp_jax.training.start import Outcome
+
+PICTURE = "sweep.png"
+
+
+def finish_sweep(
+    loop: Loop, outcomes: Sequence[Outcome], members: Sequence[Mapping[str, Any]]
+) -> Result:
+    """Evaluates all members on test, and writes all files but the sweep's `result.json`.
+
+    Args:
+      loop: that has trained them.
+      outcomes: of the members, also of those that failed.
+      members: what each has of its own, by the names of settings.
+
+    Returns:
+      What `result.json` of the sweep is to hold.
+    """
+    task, failed = loop.experiment.task, loop.has_failed
+    zero_shots = loop.zero_shot_on("test")
+    tuned, probabilities = loop.test(task.test, outcomes)
+    extra = {name: loop.test(split, outcomes)[0] for name, split in task.extra.items()}
+    results: list[Result] = []
+    for i, (outcome, member) in enumerate(zip(outcomes, members, strict=True)):
+        own: Result = {"folder": loop.folders[i].name, "settings": dict(member)}
+        if failed[i]:
+            own["failed_step"] = int(outcome.last.failed_step)
+        else:
+            further = {name: found[i] for name, found in extra.items()}
+            own |= _finish_member(loop, i, outcome, FinalTest(zero_shots[i], tuned[i], further))
+        results.append(own)
+    sweep_curves(
+        loop.workdir / PICTURE,
+        [read_metrics(folder) for folder in loop.folders],
+        [label(member) for member in members],
+        loop.settings.select_on,
+    )
+    return {
+        "members": results,
+        "best_member": _best(loop, outcomes),
+        "ensemble": _ensemble(loop, probabilities),
+        "images_per_second": images_per_second(loop.progress),
+        "wall_seconds": loop.progress.wall_seconds,
+    }
+
+
+def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -> Result:
+    experiment, folder = loop.members.experiments[number], loop.folders[number]
+    loop.save_member(number, outcome)
+    write_predictor(experiment, outcome, folder)
+    if "prompt" in experiment.tune:
+        draw_prompt(of_experiment(experiment, outcome.best), folder)
+    result = make_result(experiment, outcome, test)
+    workdir_lib.write_json(folder / workdir_lib.RESULT, result)
+    return result
+
+
+def _best(loop: Loop, outcomes: Sequence[Outcome]) -> int:
+    """The first member with the best evaluation on the split that is selected on."""
+    by = [
+        -1.0 if failed else outcome.progress.best[loop.metric]
+        for outcome, failed in zip(outcomes, loop.has_failed, strict=True)
+    ]
+    return int(np.argmax(by))
+
+
+def _ensemble(loop: Loop, probabilities: np.ndarray) -> Result:
+    test = loop.experiment.task.test
+    predictions = probabilities.argmax(axis=-1)
+    return {
+        "members": int((~loop.has_failed).sum()),
+        "test_accuracy": float((predictions == test.labels).mean()),
+        "test_metric": measure(loop.experiment.task, test, predictions),
+    }
