@@ -41,7 +41,7 @@ class Chain(Prompt):
         """Its text without what only says how its parameters begin."""
         return " | ".join(stage.form for stage in self.stages)
 
-    def _replace(self, **changes: Any) -> Prompt:  # type: ignore[override]
+    def _replace(self, **changes: Any) -> Prompt:  # type: ignore[override] # a plain one
         return Prompt(self.init, self.apply)._replace(**changes)
 
     def __str__(self) -> str:

@@ -70,7 +70,7 @@ class Stage(Prompt):
         """Its text without what only says how its parameters begin."""
         return self._form
 
-    def _replace(self, **changes: Any) -> Prompt:  # type: ignore[override]
+    def _replace(self, **changes: Any) -> Prompt:  # type: ignore[override] # a plain one
         return Prompt(self.init, self.apply)._replace(**changes)
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ def stage(make: Callable[P, Formula]) -> Callable[P, Stage]:
             raise arguments_lib.ArgumentError(f"{name}: {error.args[0]}") from error
 
     signature = inspect.signature(make).replace(return_annotation=Stage)
-    made.__signature__ = signature  # type: ignore[attr-defined]
+    made.__signature__ = signature  # type: ignore[attr-defined] # what inspect reads
     there = _STAGES.get(name)
     if there is not None and there.__module__ != make.__module__:
         raise UserError(
