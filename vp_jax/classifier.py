@@ -24,6 +24,7 @@ from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.step.forward import (
+    NO_LABEL,
     Forward,
     Parts,
     make_forward,
@@ -39,8 +40,9 @@ from vp_jax.training.experiment import Experiment
 if TYPE_CHECKING:
     from vp_jax.data.images.given import GivenImages
 
-Program = Callable[[Parts, Any, jax.Array], jax.Array]
-"""From parts, uint8 images and a key to an array with an axis of images."""
+Program = Callable[[Parts, Any, jax.Array, Any], jax.Array]
+"""From parts, uint8 images, a key, and features where they are known, to an array with an axis of
+images."""
 
 
 class Prediction(NamedTuple):
@@ -120,7 +122,7 @@ class Classifier:
         """
         if "prompt" not in self.parts:
             return self.unprompted(images)
-        return self._map(self._to_pictures, {"prompt": self.parts["prompt"]}, images)
+        return self._map(self._to_pictures, self._seeing, images)
 
     def unprompted(self, images: GivenImages) -> np.ndarray:
         """The same without the prompt: images in [0, 1], resized and cropped."""
@@ -133,10 +135,11 @@ class Classifier:
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
         """The images of a small split, resized or not, without the prompt and with it."""
         see, key = self._pictures_of(split.resized), jax.random.fold_in(self.key, 0)
-        before = np.asarray(see({}, jnp.asarray(split.unprompted().images), key))
+        before = np.asarray(see({}, jnp.asarray(split.unprompted().images), key, None))
         if "prompt" not in self.parts:
             return before, before
-        after = see({"prompt": self.parts["prompt"]}, jnp.asarray(split.images), key)
+        features = None if split.features is None else jnp.asarray(split.features)
+        after = see(self._seeing, jnp.asarray(split.images), key, features)
         return before, np.asarray(after)
 
     def picture(self) -> np.ndarray:
@@ -147,8 +150,13 @@ class Classifier:
         """
         if "prompt" not in self.parts:
             raise UserError("no prompt was trained, so there is none to draw")
-        side = self.backbone.image_size
-        return prompts.to_image(self.prompt, jax.device_get(self.parts["prompt"]), (side, side, 3))
+        shape = (self.backbone.image_size, self.backbone.image_size, 3)
+        known: dict[str, Any] = {"label": np.full(1, NO_LABEL)}
+        if self._asks_for_features:  # those of the grey image that it is drawn on
+            statistics = self.backbone.mean, self.backbone.std
+            grey = prompts.normalize(*statistics).apply({}, np.full((1, *shape), 0.5, np.float32))
+            known["features"] = jax.jit(self.backbone.apply)(self.parts["backbone"], grey)
+        return prompts.to_image(self.prompt, jax.device_get(self.parts["prompt"]), shape, **known)
 
     def logits(self, resized: ResizeRule | None) -> Forward:
         """The pure function from `parts` and uint8 images to logits, float32 `[B, K]`.
@@ -165,10 +173,32 @@ class Classifier:
         """How images become those that the prompt acts on."""
         return seen_rule(self.backbone, self.prompt)
 
+    @property
+    def _asks_for_features(self) -> bool:
+        return "features" in self.prompt.keywords.names
+
+    @property
+    def _seeing(self) -> Parts:
+        """The parts by which images are prompted."""
+        names = ("prompt", "backbone") if self._asks_for_features else ("prompt",)
+        return {name: self.parts[name] for name in names if name in self.parts}
+
     @functools.cached_property
     def _to_probabilities(self) -> Program:
         probabilities = to_probabilities(self.logits(self.rule))
-        return self._compiled(lambda parts, images, key: probabilities(parts, images, rng=key))
+        return self._compiled(
+            lambda parts, images, key, features: probabilities(
+                parts, images, rng=key, features=features
+            )
+        )
+
+    @functools.cached_property
+    def _to_features(self) -> Program:
+        """Of whole images, where the prompt asks for them and makes the images smaller."""
+        whole = resize_rule(self.backbone)
+        outputs = make_outputs(self.backbone, prompts.parse(""), "features", resized=whole)
+        outputs = gather_on_use(outputs, self.mesh)
+        return self._compiled(lambda parts, images, key, _: outputs(parts, images))
 
     @functools.cached_property
     def _to_pictures(self) -> Program:
@@ -177,35 +207,59 @@ class Classifier:
     def _pictures_of(self, resized: ResizeRule | None) -> Program:
         see = make_seen(self.backbone, self.prompt, resized=resized)
         mean, std = (np.array(x, np.float32) for x in (self.backbone.mean, self.backbone.std))
-        return lambda parts, images, key: see(parts, images, rng=key) * std + mean
+        return lambda parts, images, key, features: (
+            see(parts, images, rng=key, features=features) * std + mean
+        )
 
     def _compiled(self, program: Program) -> Program:
         everywhere = replicated(self.mesh)
         return jax.jit(
             program,
-            in_shardings=(AS_PLACED, by_example(self.mesh), everywhere),
+            in_shardings=(AS_PLACED, by_example(self.mesh), everywhere, by_example(self.mesh)),
             out_shardings=everywhere,
         )
 
     def _map(self, program: Program, parts: Parts, images: GivenImages) -> np.ndarray:
-        """What a program makes of all images; the next ones are read while it computes."""
+        """What a program makes of all images."""
         given, is_single = single_images(images)
+        features = None
+        if self._asks_for_features and self.rule != resize_rule(self.backbone):
+            of = {"backbone": self.parts["backbone"]}
+            features = self._rows(self._to_features, of, given, resize_rule(self.backbone))
+        found = self._rows(program, parts, given, self.rule, features)
+        return found[0] if is_single else found
+
+    def _rows(
+        self,
+        program: Program,
+        parts: Parts,
+        given: Sequence[Any],
+        rule: ResizeRule,
+        features: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Likewise, of images resized by a rule; the next ones are read while it computes."""
         chunks: list[np.ndarray] = []
         ahead: tuple[jax.Array, int] | None = None
-        for number, (batch, count) in enumerate(self._batches(given)):
+        done = 0
+        for number, (batch, count) in enumerate(self._batches(given, rule)):
             key = jax.random.fold_in(self.key, number)
-            rows = program(parts, put(batch, by_example(self.mesh)), key)
+            known = None
+            if features is not None:
+                known = np.zeros((len(batch), features.shape[1]), np.float32)
+                known[:count] = features[done : done + count]
+            done += count
+            images, known = put((batch, known), by_example(self.mesh))
+            rows = program(parts, images, key, known)
             if ahead is not None:
                 chunks.append(np.asarray(ahead[0])[: ahead[1]])
             ahead = rows, count
         assert ahead is not None  # `single_images` has refused none at all.
         chunks.append(np.asarray(ahead[0])[: ahead[1]])
-        found = np.concatenate(chunks)
-        return found[0] if is_single else found
+        return np.concatenate(chunks)
 
-    def _batches(self, given: Sequence[Any]) -> Iterator[tuple[np.ndarray, int]]:
+    def _batches(self, given: Sequence[Any], rule: ResizeRule) -> Iterator[tuple[np.ndarray, int]]:
         """Padded batches, uint8 `[B, S, S, 3]`, and how many of their images count."""
-        rule, total = self.rule, len(given)
+        total = len(given)
         smaller = 1 << (total - 1).bit_length()
         size = min(self.batch_size, _multiple(smaller, self.mesh.size))
         ready = functools.partial(self._ready, given, rule)

@@ -20,6 +20,7 @@ from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records.record import task_classes
 from vp_jax.training.features import make_compute
 from vp_jax.training.feed import make_feed
+from vp_jax.training.frozen_features import tested_with_features
 
 
 class Ensemble(NamedTuple):
@@ -66,6 +67,8 @@ def ensemble_predictions(
         classifier = load(workdir, backbone=backbone)
         task = task_again(workdir, classifier.backbone)
         first = first or task
+        settings = classifier.parts, classifier.mesh, classifier.batch_size
+        task = tested_with_features(task, classifier.backbone, classifier.prompt, *settings)
         rows, columns = _in_order(first, task, workdirs[0], workdir)
         mesh, forward = classifier.mesh, to_probabilities(classifier.logits(task.resized))
         feed = make_feed(task, classifier.batch_size, seed=0, mesh=mesh)

@@ -24,6 +24,7 @@ from vp_jax.records.finished import going_on
 from vp_jax.report.result import Result
 from vp_jax.report.sweep import finish_sweep
 from vp_jax.training.experiment import Experiment
+from vp_jax.training.frozen_features import forget, with_features
 from vp_jax.training.loop import Loop
 
 __all__ = ["grid", "parse_vary", "train_many"]
@@ -79,10 +80,12 @@ def train_many(
             claims.enter_context(claim(folder, own))
         for folder in (workdir, *folders):
             keep_text_features(folder, experiments[0].head)
+        experiments = with_features(experiments, workdir)
         loop = Loop(experiments, workdir, folders)
         result = finish_sweep(loop, loop.run(), members)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
+        forget(workdir)
     return result
 
 

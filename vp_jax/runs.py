@@ -25,6 +25,7 @@ from vp_jax.report.result import Result
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
+from vp_jax.training.frozen_features import forget, with_features
 from vp_jax.training.loop import Loop
 from vp_jax.training.loop_settings import LoopSettings as LoopSettings
 from vp_jax.training.probe import LinearProbe
@@ -62,12 +63,14 @@ def train(
         return finished
     made = planned.setup(workdir)
     with planned.claim(workdir):
+        (made,) = with_features([made], workdir)
         keep_text_features(workdir, made.head)
         start = Loop if made.solver is None else LinearProbe
         (outcome,) = start([made], workdir).run()
         result = finish(made, outcome, workdir)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
+        forget(workdir)
         distributed.wait()
     return result
 
@@ -103,6 +106,7 @@ def evaluate(
     workdir = files.expanded(workdir)
     if experiment is None:
         experiment = setup_again(workdir, weights, data_dir, backbone)
+    (experiment,) = with_features([experiment], only=["test"])
     mesh, task = experiment.mesh, experiment.task
     feed, frozen = feed_of(experiment, mesh, batch_size), put_frozen(experiment.frozen, mesh)
     before = ZeroShot(experiment, frozen, feed, mesh)

@@ -208,7 +208,7 @@ VARIANTS = {
         [{"prompt": "pad(1) | clip"}, {"prompt": "pad(2) | clip"}, {"prompt": "full | clip"}],
     ),
     "around smaller images": (
-        {},
+        {"optimizer.learning_rate": 0.1},
         [
             {"prompt": "shrink(6) | pad(1, init='zeros') | normalize"},
             {"prompt": "shrink(6) | pad(2) | normalize"},

@@ -139,7 +139,7 @@ def test_bad_alphas(name, alpha):
         make_mixing(**{"mixup": 0.0, "cutmix": 0.0, name: alpha}, image_size=SIZE)
 
 
-def forward(parts, images, *, rng=None, mix=None, prompted=None):
+def forward(parts, images, *, rng=None, mix=None, **_):
     """The tiny model on mixed images."""
     x = images.astype(jnp.float32)
     return tiny_model.forward(parts, x if mix is None else mix_images(x, mix), rng=rng)
@@ -194,7 +194,7 @@ def test_loss_gradient_and_accuracy_by_hand(mixing):
 def test_masked_rows_never_leak():
     """Steps on a masked batch are those on its unmasked rows, whatever the others hold."""
 
-    def with_glare(parts, images, *, rng=None, mix=None):
+    def with_glare(parts, images, *, rng=None, mix=None, **_):
         return forward(parts, jnp.where(images == 255, 1e6, images), rng=rng, mix=mix)
 
     train_step = jax.jit(
@@ -218,7 +218,7 @@ def test_masked_rows_never_leak():
 def test_each_step_draws_anew_and_the_same_again():
     seen = []
 
-    def spy(parts, images, *, rng=None, mix=None):
+    def spy(parts, images, *, rng=None, mix=None, **_):
         jax.debug.callback(lambda *drawn: seen.append(drawn), *mix[:2])
         return forward(parts, images, rng=rng, mix=mix)
 

@@ -126,7 +126,7 @@ mesh = sharding.make_mesh()
 everywhere, rows = sharding.replicated(mesh), sharding.by_example(mesh)
 optimizer = optax.sgd(0.1, 0.9)
 augment = make_augment(flip=True, policy="trivialaugment")
-def augmented(parts, images, *, rng, mix):
+def augmented(parts, images, *, rng, mix, **_):
     images = mix_images(augment(rng, images.astype(jnp.float32) / 255), mix)
     return tiny_model.forward(parts, images * 255)
 results = []

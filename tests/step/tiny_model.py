@@ -12,7 +12,7 @@ CLASSES = 3
 PROMPT = prompts.pad(1)
 
 
-def forward(parts, images, *, rng=None, mix=None, prompted=None):
+def forward(parts, images, *, rng=None, **_):
     x = images.astype(jnp.float32) / 255
     if "prompt" in parts:
         x = PROMPT.apply(parts["prompt"], x, rng=rng)

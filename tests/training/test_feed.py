@@ -164,7 +164,7 @@ for pipeline in ("resident", "stream"):
     task = TaskData(data.tasks.get("digits"), tuple("abcde"), *splits, pipeline=pipeline)
     feed = make_feed(task, 256, 0, mesh)
 
-    def forward(parts, x, *, rng=None, prompted=None):
+    def forward(parts, x, **_):
         return x.reshape(len(x), -1).astype("float32") @ parts["w"]
 
     parts = put({"w": np.random.default_rng(1).normal(size=(48, 5)).astype("float32")},

@@ -13,7 +13,7 @@ import optax
 from vp_jax import data, heads, jaxprs, prompts
 from vp_jax.assembly.check_run import check_loop, check_seed, check_tune
 from vp_jax.assembly.compose import NOTHING_LEARNS, Optimization, compose, keys_of
-from vp_jax.assembly.prompt import check_chain, has_parameters
+from vp_jax.assembly.prompt import check_needs, has_parameters
 from vp_jax.assembly.settings import MADE_IN
 from vp_jax.backbones import Backbone
 from vp_jax.backbones.weights.fingerprint import fingerprint
@@ -89,6 +89,8 @@ def experiment(
     mesh = make_mesh()
     check_batch_size(loop.batch_size, mesh)
     acting = _acting(prompt, tune)
+    if "prompt" in tune:
+        check_needs(acting, tune, augment is not None, mixing is not None)
     _check_task(task, loop, tune)
     keys, side = keys_of(seed), backbone.image_size
     optimization = NOTHING_LEARNS
@@ -179,7 +181,6 @@ def _acting(prompt: Prompt | None, tune: tuple[str, ...]) -> prompts.Chain:
             f"tune has 'prompt', but the prompt {acting} has no parameters: give one that has, as "
             "in prompt=prompts.pad(30)"
         )
-    check_chain(acting)
     return acting
 
 

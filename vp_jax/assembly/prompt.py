@@ -5,9 +5,11 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from vp_jax import prompts
+from vp_jax.assembly.augment import make_augment, make_mixing
 from vp_jax.errors import UserError
+from vp_jax.prompts.by_resize import by_resize
 
-GIVEN = ("rng", "normalization", "resize_method")
+GIVEN = ("rng", "normalization", "resize_method", "label", "features")
 """What stages may ask for besides parameters and pixels."""
 
 
@@ -43,7 +45,7 @@ def check_prompt(config: ConfigDict) -> None:
     """Refuses a prompt that cannot be trained.
 
     Raises:
-      UserError: its text is wrong, it has no parameters and is to train, or as `check_chain`.
+      UserError: its text is wrong, it has no parameters and is to train, or as `check_needs`.
     """
     prompt = make_prompt(config)
     if "prompt" in config.tune and not has_parameters(prompt):
@@ -52,7 +54,9 @@ def check_prompt(config: ConfigDict) -> None:
             "a stage that has some, as in --config.prompt='normalize | pad(30)', or leave 'prompt' "
             "out of --config.tune"
         )
-    check_chain(prompt)
+    if "prompt" in config.tune:
+        augmented = make_augment(config) is not None
+        check_needs(prompt, tuple(config.tune), augmented, make_mixing(config, 1) is not None)
 
 
 def has_parameters(prompt: prompts.Chain) -> bool:
@@ -63,8 +67,14 @@ def has_parameters(prompt: prompts.Chain) -> bool:
     )
 
 
-def check_chain(prompt: prompts.Chain) -> None:
-    """Refuses a prompt that needs what no run has.
+def check_needs(prompt: prompts.Chain, tune: tuple[str, ...], augmented: bool, mixed: bool) -> None:
+    """Refuses a prompt that needs what a run does not have.
+
+    Args:
+      prompt: what is to train.
+      tune: the parts that train.
+      augmented: whether single training images are.
+      mixed: whether mixup or CutMix mixes images of two classes.
 
     Raises:
       UserError: names the stage and what it needs.
@@ -76,3 +86,19 @@ def check_chain(prompt: prompts.Chain) -> None:
                 f"the stage {stage} needs {' and '.join(sorted(unknown))}, which a run does not "
                 f"have; stages may ask for {', '.join(GIVEN)}"
             )
+    asked = prompt.keywords.names
+    if "label" in asked and mixed:
+        raise UserError(
+            f"the prompt {prompt} asks for the label of an image, and mixup and CutMix make images "
+            "of two: turn them off"
+        )
+    if "features" in asked and "backbone" in tune:
+        raise UserError(
+            f"the prompt {prompt} asks for the features of a frozen backbone, and tune has "
+            "'backbone': leave one of the two out"
+        )
+    if "features" in asked and by_resize(prompt)[0] and (augmented or mixed):
+        raise UserError(
+            f"the prompt {prompt} asks for the features of whole images, and augmentation changes "
+            "the smaller ones that its first stage is for: turn it off, or leave shrink out"
+        )

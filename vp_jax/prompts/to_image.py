@@ -39,7 +39,7 @@ def to_image(
       image_shape: (H, W, C) of the images the parameters are for. One channel is repeated to RGB,
         three are taken as RGB, and of any other number the mean is shown.
       rng: the key of prompts that draw something at every call; `jax.random.key(0)` when None.
-      **extra: what else the prompt asks for.
+      **extra: what else the prompt asks for, of a batch of one image.
 
     Returns:
       uint8, [H, W, 3].
@@ -56,13 +56,14 @@ def to_image(
     ((32, 32, 3), dtype('uint8'), [128, 128, 128])
     """
     image_shape = check_image_shape(image_shape)
-    grey = np.full(image_shape, 0.5, np.float32)
+    grey = np.full((1, *image_shape), 0.5, np.float32)
     rng = jax.random.key(0) if rng is None else rng
     extra = {"normalization": ((0.0,) * image_shape[-1], (1.0,) * image_shape[-1]), **extra}
     fixed = [s for s in prompt.stages if isinstance(s, Stage) and s.formula.init is None]
     without = chain(*fixed).apply([{}] * len(fixed), grey, rng=rng, **extra)
     given = prompt.keywords.of({"rng": rng, **extra})
-    delta = np.asarray(prompt.apply(params, grey, **given), np.float64) - np.asarray(without)
+    prompted = np.asarray(prompt.apply(params, grey, **given), np.float64)
+    (delta,) = prompted - np.asarray(without)
 
     arrays = [*jax.tree.leaves(params), delta]
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):

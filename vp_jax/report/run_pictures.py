@@ -49,7 +49,7 @@ def draw_run(
         )
     if "prompt" not in tune:
         return
-    classifier = of_experiment(experiment, outcome.best)
+    classifier = of_experiment(experiment, {**outcome.frozen, **outcome.best})
     draw_prompt(classifier, workdir)
     before, after = classifier.examples(shown)
     named = [

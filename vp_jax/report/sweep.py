@@ -69,7 +69,7 @@ def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -
     loop.save_member(number, outcome)
     write_predictor(experiment, outcome, folder)
     if "prompt" in experiment.tune:
-        draw_prompt(of_experiment(experiment, outcome.best), folder)
+        draw_prompt(of_experiment(experiment, {**outcome.frozen, **outcome.best}), folder)
     result = make_result(experiment, outcome, test)
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result

@@ -14,8 +14,11 @@ class Batch(NamedTuple):
       image: `[B, h, w, 3]`, uint8.
       label: `[B]`, int32.
       mask: `[B]`, bool.
+      features: of the images without a prompt, `[B, D]` float32, where the prompt asks for them
+        and they are known; else None.
     """
 
     image: jax.Array
     label: jax.Array
     mask: jax.Array
+    features: jax.Array | None = None

@@ -16,6 +16,9 @@ from vp_jax.prompts import Chain, normalize
 from vp_jax.prompts.by_resize import by_resize
 from vp_jax.prompts.stages.shrink import centred
 
+NO_LABEL = -1
+"""The label of images whose class a prompt is not to know: all but those that it is trained on."""
+
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
 
 
@@ -23,7 +26,9 @@ class Forward(Protocol):
     """Maps parts and uint8 images `[B, h, w, 3]`, mixed or not, to an array `[B, N]`, float32.
 
     The prompt among the parts acts unless `prompted`, a bool scalar, is False: one compiled program
-    then serves with the prompt and without it.
+    then serves with the prompt and without it. A prompt that asks for them gets the labels, int32
+    `[B]`, `NO_LABEL` where none are given, and the features, `[B, D]`, of the images without the
+    prompt, which are computed where none are given or the images are not what they are of.
     """
 
     def __call__(
@@ -34,6 +39,8 @@ class Forward(Protocol):
         rng: jax.Array | None = None,
         mix: Mix | None = None,
         prompted: jax.Array | None = None,
+        label: jax.Array | None = None,
+        features: jax.Array | None = None,
     ) -> jax.Array: ...
 
 
@@ -62,7 +69,8 @@ def make_seen(
 
     Args:
       backbone: its image size, resize rule, mean and std are used.
-      prompt: what acts on the images, `normalize` among its stages, as `prompts.parse` makes it.
+      prompt: what acts on the images, `normalize` among its stages, as `prompts.parse` makes it;
+        where it asks for features, the backbone's are used.
       augment: acts on the resized images, before the prompt.
       resized: the rule that the images have been through, as `TaskData.resized` says; None where
         they are to be resized and cropped here. Unprompted, they are those of `Split.unprompted`.
@@ -78,7 +86,8 @@ def make_seen(
             f"the images were resized by {resized}, but {backbone.name} takes those of {small} "
             f"with the prompt {prompt}: load them with that rule"
         )
-    given = {
+    asked = prompt.keywords.names
+    fixed = {
         "normalization": (backbone.mean, backbone.std),
         "resize_method": backbone.resize_method,
     }
@@ -90,6 +99,8 @@ def make_seen(
         rng: jax.Array | None = None,
         mix: Mix | None = None,
         prompted: jax.Array | None = None,
+        label: jax.Array | None = None,
+        features: jax.Array | None = None,
     ) -> jax.Array:
         def ready(rule: ResizeRule) -> jax.Array:
             x = preprocess(images, None if resized else rule)
@@ -103,7 +114,13 @@ def make_seen(
                     f"images of {x.shape[1]} pixels, made for the prompt {prompt}, cannot be seen "
                     "without it: take those of Split.unprompted()"
                 )
-            return normalize().apply({}, x, **given)
+            return normalize().apply({}, x, **fixed)
+
+        def plain_features() -> jax.Array:
+            if features is not None and augment is None and mix is None:
+                return features
+            found = backbone.apply(parts["backbone"], plain(x if size is None else ready(whole)))
+            return jax.lax.stop_gradient(found)
 
         if augment is not None:
             if rng is None:
@@ -112,8 +129,13 @@ def make_seen(
         if "prompt" not in parts:
             return plain(ready(whole))
         x = ready(small)
+        further: dict[str, Any] = {}
+        if "label" in asked:
+            further["label"] = jnp.full(len(images), NO_LABEL) if label is None else label
+        if "features" in asked:
+            further["features"] = plain_features()
         shown = x if size is None else centred(x, side, side)
-        y = act(parts["prompt"], shown, rng=rng, **given)
+        y = act(parts["prompt"], shown, rng=rng, **fixed, **further)
         if prompted is None or (resized and small != whole):  # then, unprompted, it is not among
             return y  # the parts, and the images are others
         return jnp.where(prompted, y, plain(x if size is None else ready(whole)))
@@ -140,15 +162,8 @@ def make_outputs(
     """
     seen = make_seen(backbone, prompt, augment, resized)
 
-    def outputs(
-        parts: Parts,
-        images: jax.Array,
-        *,
-        rng: jax.Array | None = None,
-        mix: Mix | None = None,
-        prompted: jax.Array | None = None,
-    ) -> jax.Array:
-        x = seen(parts, images, rng=rng, mix=mix, prompted=prompted)
+    def outputs(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
+        x = seen(parts, images, **more)
         x = backbone.apply(parts["backbone"], x)
         return x if takes == "features" else backbone.source_logits(parts["backbone"], x)
 
@@ -158,15 +173,7 @@ def make_outputs(
 def make_forward(outputs: Forward, head: Head) -> Forward:
     """The logits over the downstream classes: the head after `outputs` of the backbone."""
 
-    def forward(
-        parts: Parts,
-        images: jax.Array,
-        *,
-        rng: jax.Array | None = None,
-        mix: Mix | None = None,
-        prompted: jax.Array | None = None,
-    ) -> jax.Array:
-        given = outputs(parts, images, rng=rng, mix=mix, prompted=prompted)
-        return head.apply(parts["head"], given)
+    def forward(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
+        return head.apply(parts["head"], outputs(parts, images, **more))
 
     return forward

@@ -139,11 +139,12 @@ def make_train_step(
 
         def loss_fn(tuned: Parts) -> tuple[jax.Array, tuple[Sums, jax.Array]]:
             parts = {**frozen, **state.mapping, **tuned}
+            known: dict[str, Any] = {"label": batch.label, "features": batch.features}
             counts = state.counts
             if counting is None:
-                logits = forward(parts, batch.image, rng=rng, mix=mix)
+                logits = forward(parts, batch.image, rng=rng, mix=mix, **known)
             else:
-                source_logits = counting.outputs(parts, batch.image, rng=rng)
+                source_logits = counting.outputs(parts, batch.image, rng=rng, **known)
                 logits = counting.head.apply(parts["head"], source_logits)
                 counts = counting.add(counts, jax.lax.stop_gradient(source_logits), batch)
             sums = batch_sums(logits, batch, mix)
@@ -177,7 +178,9 @@ def make_eval_step(forward: Forward) -> EvalStep:
     def eval_step(
         parts: Parts, key: jax.Array, batch: Batch, prompted: jax.Array | None = None
     ) -> tuple[Sums, jax.Array, jax.Array]:
-        logits = forward(parts, batch.image, rng=key, prompted=prompted)
+        logits = forward(  # of labels a prompt knows nothing here
+            parts, batch.image, rng=key, prompted=prompted, features=batch.features
+        )
         return batch_sums(logits, batch), logits.argmax(axis=-1), logits
 
     return eval_step

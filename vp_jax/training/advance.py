@@ -120,7 +120,7 @@ def _from_devices(
     make_epoch = feed.make_epochs(*splits)
 
     def train_step(
-        state: State, log: Log, frozen: Parts, store: jax.Array, epoch: Batch
+        state: State, log: Log, frozen: Parts, store: Any, epoch: Batch
     ) -> tuple[State, Log, StepMetrics]:
         position = state.step % pace.steps_per_epoch
         batch = jax.tree.map(lambda x: x[position], epoch)

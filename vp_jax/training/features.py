@@ -34,7 +34,8 @@ def make_compute(
     everywhere, examples = replicated(mesh), by_example(mesh)
 
     def step(parts: Parts, store: Any, batch: Batch, key: jax.Array) -> jax.Array:
-        return outputs(parts, feed.fetch(store, batch).image, rng=key)
+        batch = feed.fetch(store, batch)
+        return outputs(parts, batch.image, rng=key, features=batch.features)
 
     step = jax.jit(
         step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,19 @@ def make_feed(
     return ResidentFeed(splits, batch_size, [seed, *(seed for _, seed in others)], mesh)
 
 
+class Store(NamedTuple):
+    """What is on the devices, by example.
+
+    Attributes:
+      images: uint8 `[N, h, w, 3]`.
+      features: of the images without a prompt, float32 `[N, D]`; None where no prompt asks for
+        them.
+    """
+
+    images: jax.Array
+    features: jax.Array | None
+
+
 class ResidentFeed:
     """All images of some splits on the devices, by example; the host sends row numbers only.
 
@@ -63,7 +76,7 @@ class ResidentFeed:
 
     Attributes:
       batch_size: of all devices together.
-      store: the images; an argument of every program that takes batches.
+      store: an argument of every program that takes batches.
     """
 
     def __init__(
@@ -75,7 +88,7 @@ class ResidentFeed:
         self._places: dict[int, tuple[np.ndarray, int]] = {}  # by base: rows that are used, offset
         bases: dict[int, tuple[Any, list[np.ndarray]]] = {}
         for split in splits:
-            base, rows = _base(split)
+            base, rows = base_of(split)
             bases.setdefault(id(base), (base, []))[1].append(rows)
         total, parts = 0, []
         for key, (base, every) in bases.items():
@@ -86,30 +99,42 @@ class ResidentFeed:
         self._alive = [part.base for part in parts]  # so that no other object gets their ids
         shape = parts[0].shape[1:]
         total = -(-total // mesh.size) * mesh.size
-        self.store = jax.make_array_from_callback(
+        images = jax.make_array_from_callback(
             (total, *shape), by_example(mesh), lambda index: _slice(parts, index, total, shape)
         )
+        self.store = Store(images, self._features(splits, total))
 
-    def fetch(self, store: jax.Array, batch: Batch) -> Batch:
-        """The batch with its images, each from the device that holds it."""
+    def _features(self, splits: Sequence[data.Split], total: int) -> jax.Array | None:
+        """The features of all images, where there are some; NaN where there are none."""
+        known = [(self.rows(s), s.features) for s in splits if s.features is not None]
+        if not known:
+            return None
+        every = np.full((total, *known[0][1].shape[1:]), np.nan, np.float32)
+        for rows, features in known:
+            every[rows] = features
+        return put(every, by_example(self._mesh))
+
+    def fetch(self, store: Store, batch: Batch) -> Batch:
+        """The batch with what is in the store, each example from the device that holds it."""
         if batch.image.ndim == 4:  # they came with it
             return batch
-        if self._mesh.size == 1:
-            return batch._replace(image=store.at[batch.image].get(mode="promise_in_bounds"))
-        spec = PartitionSpec(AXES)
-        send = jax.shard_map(_send, mesh=self._mesh, in_specs=(spec, spec), out_specs=spec)
-        return batch._replace(image=send(store, batch.image))
+        get = _take
+        if self._mesh.size > 1:
+            spec = PartitionSpec(AXES)
+            get = jax.shard_map(_send, mesh=self._mesh, in_specs=(spec, spec), out_specs=spec)
+        features = None if store.features is None else get(store.features, batch.image)
+        return batch._replace(image=get(store.images, batch.image), features=features)
 
     def rows(self, split: data.Split) -> np.ndarray:
         """Where the images of a split are in the store, int32 `[N]`."""
-        base, rows = _base(split)
+        base, rows = base_of(split)
         used, offset = self._places[id(base)]
         return (np.searchsorted(used, rows) + offset).astype(np.int32)
 
     def eval_batches(self, *splits: data.Split) -> Iterator[Batch]:
         """All examples once, in order; images are row numbers, int32, but for those of a split
         that is not in the store, which come from the host."""
-        if id(_base(splits[0])[0]) not in self._places:
+        if id(base_of(splits[0])[0]) not in self._places:
             yield from self._elsewhere.eval_batches(*splits)
             return
         rows = np.stack([self.rows(split) for split in splits], axis=1)
@@ -194,11 +219,17 @@ class HostFeed:
         ahead = read_ahead(make, start, stop, workers)
         for _ in range(start, stop):
             begun = time.monotonic()
-            pixels, labels, mask = next(ahead)
+            pixels, labels, mask, features = next(ahead)
             self.waited += time.monotonic() - begun
-            shape = (self.batch_size, *pixels.shape[1:])
-            image = jax.make_array_from_process_local_data(sharding, pixels, shape)
-            yield Batch(image, *put((labels, mask), sharding))
+            image = self._placed(pixels)
+            known = None if features is None else self._placed(features)
+            labels, mask = put((labels, mask), sharding)
+            yield Batch(image, labels, mask, known)
+
+    def _placed(self, rows: np.ndarray) -> jax.Array:
+        """Rows of a batch on this process's devices."""
+        shape = (self.batch_size, *rows.shape[1:])
+        return jax.make_array_from_process_local_data(by_example(self._mesh), rows, shape)
 
 
 Feed = ResidentFeed | HostFeed
@@ -210,24 +241,31 @@ pixels of them."""
 
 def _make(
     split: data.Split, indices: Indices, local: np.ndarray, number: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels of this process's rows, labels and mask of all rows; each image is read once."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Pixels of this process's rows, labels and mask of all rows, features of this process's; each
+    image is read once."""
     rows, mask = indices(number)
     used, places = np.unique(rows[local], return_inverse=True)
-    return split.images[used][places], split.labels[rows], mask
+    features = None if split.features is None else split.features[rows[local]]
+    return split.images[used][places], split.labels[rows], mask, features
 
 
-def _send(images: jax.Array, rows: jax.Array) -> jax.Array:
+def _take(store: jax.Array, rows: jax.Array) -> jax.Array:
+    return store.at[rows].get(mode="promise_in_bounds")
+
+
+def _send(store: jax.Array, rows: jax.Array) -> jax.Array:
     """On every device: gives the others the rows that they ask for, and takes its own."""
     rows = jax.lax.all_gather(rows, AXES, tiled=True)
-    place = rows - jax.lax.axis_index(AXES) * len(images)
-    mine = (place >= 0) & (place < len(images))
-    found = images.at[jnp.where(mine, place, 0)].get(mode="promise_in_bounds")
-    found = jnp.where(mine[..., None, None, None], found, jnp.zeros((), images.dtype))
+    place = rows - jax.lax.axis_index(AXES) * len(store)
+    mine = (place >= 0) & (place < len(store))
+    found = _take(store, jnp.where(mine, place, 0))
+    mine = mine.reshape(mine.shape + (1,) * (found.ndim - mine.ndim))
+    found = jnp.where(mine, found, jnp.zeros((), store.dtype))
     return jax.lax.psum_scatter(found, AXES, tiled=True)  # One device alone has each row.
 
 
-def _base(split: data.Split) -> tuple[Any, np.ndarray]:
+def base_of(split: data.Split) -> tuple[Any, np.ndarray]:
     """The larger set that the images of a split are from, and their rows in it."""
     if isinstance(split.images, Rows):
         return split.images.base, split.images.rows

@@ -36,7 +36,8 @@ def make_fit(tally: Tally, feed: Feed, mesh: Mesh) -> Fit:
         number: jax.Array,
     ) -> jax.Array:
         rng, batch = jax.random.fold_in(key, number), feed.fetch(store, batch)
-        return tally.add(counts, tally.outputs(parts, batch.image, rng=rng), batch)
+        source_logits = tally.outputs(parts, batch.image, rng=rng, features=batch.features)
+        return tally.add(counts, source_logits, batch)
 
     step = jax.jit(
         count,

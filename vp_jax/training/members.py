@@ -24,7 +24,7 @@ from vp_jax.training.experiment import Experiment
 STATE_AXES = State._make(None if name == "step" else 0 for name in State._fields)
 """Where the axis of members is in a state; they all make their steps together."""
 
-OWN_BATCHES = Batch._make([1, 1, None])
+OWN_BATCHES = Batch._make([1, 1, None, 1])
 """Where it is in batches `[B, N]` of examples that every member chooses; examples come first, so
 that they can be split among devices."""
 

@@ -28,6 +28,8 @@ class Split:
         again; None where they have the size they came in. Their shape does not tell.
       whole: the same examples in the size of the model, read when asked for, where `images` are
         smaller ones for a prompt that makes room around them; else None.
+      features: of the images without a prompt, float32 `[N, D]`, where a prompt asks for them and
+        they have been computed; else None.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Split:
     groups: np.ndarray | None = None
     resized: ResizeRule | None = None
     whole: Split | None = None
+    features: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,6 +56,7 @@ class Split:
             labels=self.labels[chosen],
             groups=groups,
             whole=None if self.whole is None else self.whole.take(chosen),
+            features=None if self.features is None else self.features[chosen],
         )
 
     def unprompted(self) -> Split:
