@@ -108,7 +108,7 @@ def source_logits(backbone, params, task):
 
     x = (preprocess(task.train.images, ResizeRule(8)) - 0.5) / 0.5
     if params is not None:
-        x = prompts.pad(2).apply(params[1], x)
+        x = prompts.pad(2).apply(params, x)
     return np.asarray(backbone.classify(backbone.params, backbone.apply(backbone.params, x)))
 
 
@@ -144,7 +144,7 @@ def test_the_second_pass_counts_with_the_prompt_of_the_epochs_end(name, tmp_path
     assert result["steps"] == 38
     backbone, found = own_backbone.make(), arrays(tmp_path / "run", 38)
     assert "counts" not in found
-    prefix = "tuned.prompt."
+    prefix = "tuned.prompt.1."  # the second stage of normalize | pad(2)
     params = {k.removeprefix(prefix): v for k, v in arrays(tmp_path / "run", 19).items()}
     params = {k: v for k, v in params.items() if f"{prefix}{k}" in found}
     task = load_task(quick(), backbone)
