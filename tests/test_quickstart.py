@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from vp_jax import prompts
+
 
 @pytest.mark.slow(seconds=60)
 def test_the_quickstart_teaches_a_frozen_model_to_read_digits(tmp_path, python):
@@ -12,8 +14,8 @@ def test_the_quickstart_teaches_a_frozen_model_to_read_digits(tmp_path, python):
     done = python(*command, timeout=600, check=True)
     result = json.loads((run / "result.json").read_text())
     settings = json.loads((run / "config.json").read_text())
-    uncovered = (32 - 2 * settings["prompt"]["size"]) ** 2 / 32**2
-    assert settings["prompt"]["name"] == "pad" and uncovered >= 0.5
+    (frame,) = (s for s in prompts.parse(settings["prompt"]).stages if s.name != "normalize")
+    assert frame.name == "pad" and (32 - 2 * frame.arguments["size"]) ** 2 >= 0.5 * 32**2
     assert result["test_examples"] == 500
     assert result["test_accuracy"] >= 0.70
     assert result["test_accuracy"] - result["zero_shot_test_accuracy"] >= 0.50

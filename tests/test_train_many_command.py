@@ -39,7 +39,7 @@ def test_help_lists_flags_and_settings(python):
             'prompt.size is no setting: a prompt is one text, --config.prompt="normalize | pad(2)"',
         ),
         ((*COMMAND, "--vary=epochs=1,2"), "unknown setting in which members may differ"),
-        ((*COMMAND, "--vary=seed=0", "--config.tune=()"), "config.tune must be ('prompt',)"),
+        ((*COMMAND, "--vary=seed=0", "--config.tune=()"), "must have 'prompt', 'head' or both"),
     ],
 )
 def test_mistakes_are_one_sentence(python, tmp_path, arguments, message):

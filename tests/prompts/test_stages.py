@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from vp_jax.data.preprocess import ResizeRule, preprocess, resize_matrices
 
 from vp_jax import prompts, resampling
+from vp_jax.data.images.preprocess import ResizeRule, preprocess, resize_matrices
 from vp_jax.errors import UserError
 from vp_jax.prompts.by_resize import by_resize
 

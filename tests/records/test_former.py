@@ -59,7 +59,7 @@ def test_former_checkpoints_are_read_as_the_stage_with_parameters(text, optimize
     shapes = {key: list(value.shape) for key, value in alone.items()}
     identity = {"backbone": "b", "prompt": f"{name}, {shapes}"}
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(before, {"identity": identity, "progress": {}}, 0)
+    checkpoints.save(3, before, {"identity": identity, "progress": {}}, 0)
     checkpoints.wait()
     wanted = {"backbone": "b", "prompt": str(chain)}
     found, _ = checkpoints.restore_latest(jax.tree.map(np.zeros_like, now), wanted)

@@ -13,6 +13,7 @@ from vp_jax import many, runs
 from vp_jax.jaxprs import inner, primitives
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.metrics import read_metrics
+from vp_jax.report import finish
 from vp_jax.training import advance
 
 LOOPS = ("while", "scan")
@@ -43,7 +44,7 @@ def convolutions(jaxpr, in_loop=False):
 @pytest.fixture(scope="module", autouse=True)
 def without_pictures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(finish, "draw_run", lambda *_: None)
         yield
 
 
