@@ -94,9 +94,9 @@ def evaluate(
       experiment: the parts of a run that was made of them, weights and data among them.
 
     Returns:
-      task, backbone, tune, step, steps, zero_shot_test_accuracy, test_accuracy; and `same_data`,
-      whether the test examples are the run's own, and `test_examples_trained_on`, how many of
-      others it has trained on: both are None where that is not known.
+      task, backbone, prompt, head, tune, step, steps, zero_shot_test_accuracy, test_accuracy; and
+      `same_data`, whether the test examples are the run's own, and `test_examples_trained_on`, how
+      many of others it has trained on: both are None where that is not known.
 
     Raises:
       UserError: no run or no checkpoint there, something of it is missing or damaged, or the data
@@ -130,6 +130,7 @@ def evaluate(
     return {
         "task": task.task.name,
         "backbone": experiment.backbone.name,
+        "prompt": str(experiment.prompt) if "prompt" in experiment.tune else None,
         "head": experiment.head.name,
         "tune": list(experiment.tune),
         "step": best,

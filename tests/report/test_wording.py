@@ -64,6 +64,16 @@ def test_the_table_of_an_evaluation(head, tune, line):
     assert ("zero-shot" in said) == ("(TP)" in said) == (head == "text")
 
 
+def test_the_tables_name_the_prompt(tmp_path):
+    own = {**RESULT, "head": "text", "tune": ["prompt"], "prompt": "normalize | pad(4)"}
+    rows = [line.split(maxsplit=1) for line in training_summary(own, tmp_path).splitlines()]
+    assert ["prompt", "normalize | pad(4)"] in rows
+    assert "with net and normalize | pad(4): 100 test examples" in evaluation_summary(own)
+    without = {**own, "tune": ["head"], "prompt": None}
+    assert "\nprompt" not in training_summary(without, tmp_path)
+    assert "with net: 100 test examples" in evaluation_summary(without)
+
+
 @pytest.mark.parametrize(("head", "word"), [("text", "zero-shot"), ("frequency", "without prompt")])
 def test_the_table_of_many(head, word):
     member = {**RESULT, "folder": "0", "settings": {"seed": 0}, "head": head}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 
 import numpy as np
 
@@ -14,6 +15,7 @@ _SIDE = 672  # pixels of the longer side, at most
 _MARGIN = 24
 _ABOVE = 52
 _BELOW = 56
+_LETTERS, _SMALL_LETTERS = 66, 88  # of a line of the title
 _KEY = (  # x from the middle, colour, text
     (-210, "#101010", "darker: subtracted"),
     (-50, "#808080", "grey: no change"),
@@ -30,7 +32,7 @@ def prompt_picture(
       path: of the PNG.
       picture: uint8, `[H, W, 3]`, as `vp_jax.prompts.to_image` draws it: 128 where the prompt
         changes nothing.
-      title: a line above it.
+      title: above it, in two lines at most, the rest cut off.
 
     Raises:
       UserError: `picture` is of another dtype or shape.
@@ -45,6 +47,9 @@ def prompt_picture(
             f"{picture.shape}: draw it with vp_jax.prompts.to_image"
         )
     height, width = _shown_size(*picture.shape[:2])
+    lines = textwrap.wrap(title, _LETTERS)
+    if len(lines) > 1:
+        lines = textwrap.wrap(title, _SMALL_LETTERS, max_lines=2, placeholder=" ...")
     total_width = max(width, 430) + 2 * _MARGIN
     total_height = height + _ABOVE + _BELOW
     figure = Figure(figsize=(total_width / style.DPI, total_height / style.DPI), dpi=style.DPI)
@@ -63,10 +68,10 @@ def prompt_picture(
     canvas.text(
         middle,
         total_height - _ABOVE / 2,
-        title,
+        "\n".join(lines),
         ha="center",
         va="center",
-        fontsize=style.TITLE,
+        fontsize=style.TITLE if len(lines) == 1 else style.TEXT,
         color=style.INK,
         parse_math=False,
     )

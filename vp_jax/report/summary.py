@@ -56,6 +56,7 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
     rows = [
         ("task", f"{result['task']}, {result['classes']} classes"),
         ("backbone", result["backbone"]),
+        *([("prompt", result["prompt"])] if result.get("prompt") else []),
         ("head", result["head"]),
         (_before(result, "test accuracy") + _tp(result), _percent(before)),
     ]
@@ -126,8 +127,10 @@ def evaluation_summary(result: Mapping[str, Any]) -> str:
         if result["tune"] != ["prompt"]:
             name = f"tuned: {' and '.join(result['tune'])}"
         rows.append((name, _percent(result["test_accuracy"]), _gain(result)))
+    prompt = f" and {result['prompt']}" if result.get("prompt") else ""
     head = (
-        f"{result['task']} with {result['backbone']}: {result['test_examples']:,} test examples"
+        f"{result['task']} with {result['backbone']}{prompt}: "
+        f"{result['test_examples']:,} test examples"
         + (f", best step {result['step']:,} of {result['steps']:,}" if result["tune"] else "")
     )
     return "\n".join([head, *_other_data(result), table(rows, ("", "test accuracy", "gain"))])
