@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import mutations
 import numpy as np
 import seeds
 from absl import flags
 from mutations import Rng, mutate, mutate_text, pick
 
-from vp_jax import backbones, cli, config, heads, runs
+from vp_jax import backbones, cli, config, heads, prompts, runs
 from vp_jax.assembly import settings, setup
 from vp_jax.data.images.decode import decode_image
 from vp_jax.data.images.preprocess import ResizeRule
@@ -172,6 +173,45 @@ VALUES = (
 )
 
 
+def _prompt(rng: Rng, folder: pathlib.Path) -> None:
+    """A prompt as text; what is read must read the same again, and fit images or be refused."""
+    del folder
+    content = pick(rng, RUN_VALUES["prompt"]).encode()
+    content = mutate_text(rng, content, PROMPT_WORDS, [pick(rng, PROMPT_WORDS)])
+    prompt = prompts.parse(content.decode(errors=pick(rng, ("replace", "surrogateescape"))))
+    assert str(prompts.parse(str(prompt))) == str(prompt)
+    prompt.init(jax.random.key(0), (SIDE, SIDE, 3))
+
+
+PROMPT_WORDS = (
+    *(b"|", b"(", b")", b"((", b",", b"=", b"'", b'"', b"#", b"-", b"**", b"*", b"[", b"lambda: "),
+    *(
+        b"pad",
+        b"clip",
+        b"normalize",
+        b"shrink",
+        b"full",
+        b"init='zeros'",
+        b"size=",
+        b"mean=",
+        b"()",
+    ),
+    *(
+        b"None",
+        b"True",
+        b"1e999",
+        b"10" * 40,
+        b"0x8",
+        b"1_0",
+        b"(1, 2, 3)",
+        b"\0",
+        b"\\",
+        b"\n",
+        b"{}",
+    ),
+)
+
+
 def _command_line(rng: Rng, folder: pathlib.Path) -> None:
     """Settings as they are typed behind a command, in a config that may be damaged too."""
     path = folder / "mine.py"
@@ -323,6 +363,7 @@ TARGETS = (
     Target("arrays (.npz)", _arrays, 1 << 29),
     Target("weights", _weights, 1 << 29),
     Target("mapping tables", _mapping, 1 << 29),
+    Target("prompts", _prompt, 1 << 29),
     Target("records of runs", _records, 1 << 29),
     Target("command lines and configs", _command_line, 1 << 29),
     Target("whole runs", _run, 1 << 30),

@@ -1,5 +1,8 @@
 """Prompts as text: what means the same reads the same, and mistakes are shown where they are."""
 
+import pathlib
+import re
+
 import jax
 import pytest
 
@@ -166,3 +169,31 @@ def test_with_normalize():
     chain = prompts.chain(prompts.normalize(), prompts.chain(prompts.pad(3)))
     flat = prompts.with_normalize(chain)
     assert str(flat) == str(chain) and len(flat.init(jax.random.key(0), (8, 8, 3))) == 2
+
+
+ROOT = pathlib.Path(prompts.__file__).parents[2]
+WRITTEN = {
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "configs").glob("*.py"),
+    ROOT / "README.md",
+}
+
+
+def test_what_documents_and_configs_write_is_read():
+    found = []
+    for path in WRITTEN:
+        text = path.read_text()
+        found += re.findall(r'config\.prompt\s*=\s*"([^"]+)"', text)
+        found += re.findall(
+            r'(?<!\w)(?:prompt|parse\()\W{0,6}"((?:normalize|shrink|pad)[^"]+)"', text
+        )
+    assert len(found) > 12
+    for text in found:
+        if text not in ("gain | pad(30) | normalize",):  # which docs/extending.md adds
+            prompts.parse(text)
+
+
+def test_the_document_has_every_stage():
+    rows = re.findall(r"^\| `(\w+)[(`]", (ROOT / "docs" / "prompts.md").read_text(), re.MULTILINE)
+    files = (ROOT / "vp_jax" / "prompts" / "stages").glob("[a-z]*.py")
+    assert sorted(rows) == sorted(path.stem for path in files)

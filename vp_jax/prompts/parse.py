@@ -58,7 +58,8 @@ def parse(text: str) -> Chain:
         )
     flat = re.sub(r"\s", " ", text)  # one line, so that a place is a column
     if not flat.isprintable():
-        raise UserError(f"the text of a prompt has characters that cannot be printed: {flat!a}")
+        first = next(letter for letter in flat if not letter.isprintable())
+        raise UserError(f"the text of a prompt has a character that cannot be printed, {first!a}")
     if not flat.strip():
         return chain(normalize())
     reader = _Reader(flat)
