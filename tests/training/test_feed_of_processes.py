@@ -40,7 +40,7 @@ everywhere = replicated(mesh)
 parts = put({"w": np.random.default_rng(1).normal(size=(48, 5)).astype("float32")}, everywhere)
 gather = jax.jit(lambda x: x, out_shardings=everywhere)
 
-def forward(parts, x, *, rng=None, prompted=None):
+def forward(parts, x, *, rng=None, prompted=None, features=None):
     return x.reshape(len(x), -1).astype("float32") @ parts["w"]
 
 for pipeline, base in (("resident", images), ("stream", DecodedImages(decode, images.shape))):
