@@ -162,7 +162,7 @@ def test_standard_streams_that_are_closed_full_or_left():
 def test_a_closed_descriptor_is_not_given_to_a_file(tmp_path):
     program = """if True:
         import os, sys
-        from vp_jax import streams
+        from vp_jax.host import streams
         streams.mend()
         file = open(sys.argv[1], "w")
         assert file.fileno() > 2
@@ -184,7 +184,7 @@ def test_letters_that_an_output_has_not(environment):
     wrong = ("-m", "vp_jax.train", "--config=quïckstart")
     done = run(*wrong, env={**os.environ, **environment})
     assert is_one_sentence(done) and re.search(r"qu(ï|\\xef)ckstart", done.stderr)
-    program = "from vp_jax import streams; streams.mend(); print('零 \\udcff')"
+    program = "from vp_jax.host import streams; streams.mend(); print('零 \\udcff')"
     done = run("-c", program, env={**os.environ, **environment})
     assert done.returncode == 0 and "\\udcff" in done.stdout
 
