@@ -188,7 +188,9 @@ def best(make: Callable[[int], Way], scale: Scale, rounds: int) -> tuple[int, fl
     return *found, end
 
 
-def measure_one(name: str, model: str, path: pathlib.Path, scale: Scale, rounds: int) -> Found:
+def measure_one(
+    name: str, model: str, path: pathlib.Path, scale: Scale, rounds: int, compiled: bool
+) -> Found:
     """In a process of its own."""
     if name == OURS:
         peak = measure.Peak((DTYPE,), scale.sides, ("JAX",), scale.seconds)
@@ -196,7 +198,7 @@ def measure_one(name: str, model: str, path: pathlib.Path, scale: Scale, rounds:
     else:
         peak = measure.Peak((DTYPE,), scale.sides, ("PyTorch",), scale.seconds)
         found = best(
-            lambda batch: way_of_torch(model, batch, scale.classes, scale is FULL), scale, rounds
+            lambda batch: way_of_torch(model, batch, scale.classes, compiled), scale, rounds
         )
     peak.measure()
     return Found(*found, peak.of(DTYPE), str(peak), measure.machine())
@@ -231,9 +233,13 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     scale = TINY if values.tiny else FULL
+    first, largest = values.first or scale.batch, values.largest or scale.largest
+    scale = scale._replace(batch=first, largest=largest)
     if values.measure:
         name, model = values.measure
-        found = measure_one(name, model, pathlib.Path(values.file), scale, values.rounds)
+        found = measure_one(
+            name, model, pathlib.Path(values.file), scale, values.rounds, not values.tiny
+        )
         measure.hand_back(found)
         return
     reason = why_no_torch(values.tiny)
@@ -247,6 +253,7 @@ def main(argv: Sequence[str]) -> None:
             for name in names:
                 child = (__file__, f"--measure={name},{model}", f"--file={path}")
                 more = (f"--rounds={values.rounds}", f"--tiny={values.tiny}")
+                more += (f"--first={scale.batch}", f"--largest={scale.largest}")
                 environment = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9"}
                 if name == TORCH:  # JAX keeps off the card
                     environment["JAX_PLATFORMS"] = "cpu"
@@ -263,6 +270,8 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_list("models", None, "instead of ViT-B/32, B/16, L/14 and ResNet-50")
     flags.DEFINE_integer("rounds", 5, "measurements of every batch size", lower_bound=1)
+    flags.DEFINE_integer("first", None, "batch of the search", lower_bound=1)
+    flags.DEFINE_integer("largest", None, "batch of the search", lower_bound=1)
     flags.DEFINE_bool("tiny", False, "small models and batches: a smoke test")
     flags.DEFINE_list("measure", None, "LIBRARY,MODEL: hand back one measurement, and no table")
     flags.DEFINE_string("file", None, "of --measure: the images")
