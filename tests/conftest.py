@@ -1,4 +1,7 @@
-"""Tests run on the CPU, offline, and write nothing outside their temporary folders."""
+"""Tests run on the CPU, offline, and write nothing outside their temporary folders.
+
+`VP_JAX_TEST_PLATFORM=cuda pytest tests/backbones` runs them on a card instead.
+"""
 
 import contextlib
 import os
@@ -24,7 +27,7 @@ if CORES and "PYTEST_XDIST_WORKER" in os.environ:
     os.sched_setaffinity(0, sorted(CORES)[_worker % len(CORES) :: _workers])
 
 os.environ |= {
-    "JAX_PLATFORMS": "cpu",
+    "JAX_PLATFORMS": os.environ.get("VP_JAX_TEST_PLATFORM", "cpu"),
     "HF_HUB_OFFLINE": "1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as commands have it
 }

@@ -10,7 +10,7 @@ import pytest
 from equations import dtypes
 
 from vp_jax.backbones.layers import attention as attention_lib
-from vp_jax.backbones.layers.attention import attention, is_fused
+from vp_jax.backbones.layers.attention import attention, even_lengths, is_fused
 
 
 def reference(query, key, value, causal):
@@ -94,3 +94,42 @@ def test_the_fused_kernel_is_taken_where_there_is_one(
 
 def test_a_cpu_has_none():
     assert not is_fused(jnp.dtype(jnp.bfloat16), 64)
+
+
+LENGTHS = ((50, 50, False), (197, 197, False), (1, 50, False), (1, 197, False), (77, 77, True))
+
+
+def value_and_gradients(function, arrays):
+    weights = jnp.cos(jnp.arange(arrays[0].size).reshape(arrays[0].shape))
+    loss = lambda *x: (function(*x).astype(jnp.float32) * weights).sum()  # noqa: E731
+    return function(*arrays), *jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(*arrays)
+
+
+def draw_lengths(queries, keys, dtype):
+    rng = np.random.default_rng(0)
+    shapes = ((2, queries, 2, 64), (2, keys, 2, 64), (2, keys, 2, 64))
+    return tuple(jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes)
+
+
+@pytest.mark.parametrize(("queries", "keys", "causal"), LENGTHS)
+def test_a_token_more_to_be_even_changes_nothing(queries, keys, causal):
+    arrays = draw_lengths(queries, keys, jnp.float32)
+    even = functools.partial(even_lengths, causal=causal, kernel="xla")
+    plain = functools.partial(jax.nn.dot_product_attention, is_causal=causal)
+    found, known = value_and_gradients(even, arrays), value_and_gradients(plain, arrays)
+    for ours, theirs in zip(found, known, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(not is_fused(jnp.bfloat16, 64), reason="no NVIDIA card with cuDNN's attention")
+@pytest.mark.parametrize(("queries", "keys", "causal"), LENGTHS)
+def test_the_fused_kernel_computes_the_same(queries, keys, causal):
+    arrays = draw_lengths(queries, keys, jnp.bfloat16)
+    wide = tuple(x.astype(jnp.float32) for x in arrays)
+    plain = functools.partial(jax.nn.dot_product_attention, is_causal=causal)
+    found = value_and_gradients(functools.partial(attention, causal=causal), arrays)
+    with jax.default_matmul_precision("highest"):
+        known = value_and_gradients(plain, wide)
+    for ours, theirs in zip(found, known, strict=True):
+        assert ours.dtype == jnp.bfloat16
+        np.testing.assert_allclose(ours.astype(jnp.float32), theirs, rtol=0.02, atol=0.02)

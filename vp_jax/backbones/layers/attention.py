@@ -30,9 +30,35 @@ def attention(
     """
     if jax.local_devices()[0].platform == "cpu":
         return _heads_first(query, key, value, causal)
-    kernel: Literal["cudnn", "xla"]
-    kernel = "cudnn" if is_fused(query.dtype, query.shape[-1]) else "xla"
-    return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation=kernel)
+    if query.shape[1] > 1 and is_fused(query.dtype, query.shape[-1]):
+        return even_lengths(query, key, value, causal, "cudnn")
+    return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation="xla")
+
+
+def even_lengths(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    causal: bool,
+    kernel: Literal["cudnn", "xla"],
+) -> jax.Array:
+    """The same by one of JAX's kernels, odd numbers of tokens made even by one that nobody sees.
+
+    JAX refuses to differentiate cuDNN's attention of odd lengths, and a ViT's are odd mostly: the
+    patches of an image and a class token.
+    """
+    batch, queries, keys = *query.shape[:2], key.shape[1]
+    lengths: dict[str, jax.Array] = {}
+    if queries % 2 or keys % 2:
+        lengths["query_seq_lengths"] = jnp.full(batch, queries, jnp.int32)
+        lengths["key_value_seq_lengths"] = jnp.full(batch, keys, jnp.int32)
+        query, key, value = (
+            jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in (query, key, value)
+        )
+    out = jax.nn.dot_product_attention(
+        query, key, value, is_causal=causal, implementation=kernel, **lengths
+    )
+    return out[:, :queries]
 
 
 def _heads_first(query: jax.Array, key: jax.Array, value: jax.Array, causal: bool) -> jax.Array:
