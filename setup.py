@@ -16,7 +16,11 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=[*setuptools.find_packages(include=["vp_jax", "vp_jax.*"]), "vp_jax.configs"],
+    packages=[
+        *setuptools.find_packages(include=["vp_jax", "vp_jax.*"]),
+        "vp_jax.configs",
+        "vp_jax.configs.methods",
+    ],
     package_dir={"vp_jax.configs": "configs"},  # at the top of the tree, where people look
     package_data={
         "vp_jax": ["py.typed"],

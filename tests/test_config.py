@@ -8,7 +8,8 @@ from vp_jax.assembly.settings import check_settings, claim, read_config
 from vp_jax.errors import UserError
 from vp_jax.records import workdir
 
-CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+FOLDER = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.rglob("*.py"))
 
 
 def test_the_defaults_are_the_papers():
@@ -24,7 +25,8 @@ def test_the_defaults_are_the_papers():
 def test_every_config_is_valid_and_says_how_to_run_it(path):
     loaded = cli.load_config(str(path))
     setup.check(loaded)
-    assert f"python -m vp_jax.train --config=configs/{path.name}" in path.read_text()
+    name = path.relative_to(FOLDER).as_posix()
+    assert f"python -m vp_jax.train --config=configs/{name}" in path.read_text()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

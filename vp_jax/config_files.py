@@ -28,15 +28,19 @@ def folder() -> pathlib.Path:
 
 
 def names() -> list[str]:
-    """The configs of the package, by name."""
-    return sorted(file.stem for file in folder().glob(f"*{_ENDING}"))
+    """The configs of the package, by name; those in a folder have its name before theirs."""
+    top = folder()
+    return sorted(
+        file.relative_to(top).with_suffix("").as_posix() for file in top.rglob(f"*{_ENDING}")
+    )
 
 
 def find(text: str) -> pathlib.Path:
     """The file that `--config=TEXT` means.
 
     A file of that path, with or without its `.py`, comes first; else `quickstart`, `quickstart.py`
-    and `configs/quickstart.py` are the package's own, whatever the current folder is.
+    and `configs/quickstart.py` are the package's own, whatever the current folder is, and so are
+    `methods/low_rank` and the like.
 
     Raises:
       UserError: there is none; the message has the valid names, and where they are.
@@ -45,18 +49,17 @@ def find(text: str) -> pathlib.Path:
     for candidate in (path, path.with_name(path.name + _ENDING) if path.name else path):
         if candidate.is_file():
             return candidate
-    in_configs, ending = path.parent == pathlib.Path("configs"), path.suffix == _ENDING
     own = names()
-    name = path.name.removesuffix(_ENDING)
-    if name in own and (in_configs or path.parent == pathlib.Path()):
+    name = path.as_posix().removeprefix("configs/").removesuffix(_ENDING)
+    if name in own:
         return folder() / f"{name}{_ENDING}"
-    as_paths = ending or len(path.parts) > 1
+    as_paths = path.suffix == _ENDING or path.parts[:1] == ("configs",) or len(path.parts) > 2
     valid = {f"configs/{own_name}{_ENDING}" if as_paths else own_name for own_name in own}
     neighbours = {path, path.parent} - {pathlib.Path()}
     valid |= {str(file) for place in neighbours for file in place.glob(f"*{_ENDING}")}
     raise UserError(
         f"{unknown('config file', text, valid)}; those of vp_jax are in {folder()} and found by "
-        "name from anywhere, as in --config=quickstart"
+        "name from anywhere, as in --config=quickstart; --help lists them"
     )
 
 

@@ -35,6 +35,8 @@ class Formula(NamedTuple):
       takes_pixels: whether its images must have values in [0, 1], so that it stands before
         `normalize`.
       normalizes: whether its result has normalised values.
+      mixes: whether what it makes of a flat image shows nothing of it, as with a filter; its
+        picture is that of a point.
     """
 
     apply: Callable[..., jax.Array]
@@ -43,6 +45,7 @@ class Formula(NamedTuple):
     additive: bool = False
     takes_pixels: bool = False
     normalizes: bool = False
+    mixes: bool = False
 
 
 class Stage(Prompt):

@@ -31,7 +31,8 @@ def to_image(
     The prompt is applied to an image of 0.5, and so are its stages without parameters alone; the
     difference d is shown as 128 + 127 * d / m, clipped to 1 .. 255, where m is the 99th percentile
     of |d| over the values that are not zero. The mean and standard deviation of `normalize` are
-    taken as 0 and 1, so that d has the units of the stages with parameters.
+    taken as 0 and 1, so that d has the units of the stages with parameters. For prompts with a
+    filter, such as `conv`, the pixel in the middle of the image is 1.
 
     Args:
       prompt: the prompt.
@@ -57,6 +58,8 @@ def to_image(
     """
     image_shape = check_image_shape(image_shape)
     grey = np.full((1, *image_shape), 0.5, np.float32)
+    if any(isinstance(s, Stage) and s.formula.mixes for s in prompt.stages):
+        grey[:, image_shape[0] // 2, image_shape[1] // 2] = 1.0
     rng = jax.random.key(0) if rng is None else rng
     extra = {"normalization": ((0.0,) * image_shape[-1], (1.0,) * image_shape[-1]), **extra}
     fixed = [s for s in prompt.stages if isinstance(s, Stage) and s.formula.init is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def even_lengths(
     patches of an image and a class token.
     """
     batch, queries, keys = *query.shape[:2], key.shape[1]
-    lengths: dict[str, jax.Array] = {}
+    lengths: dict[str, Any] = {}
     if queries % 2 or keys % 2:
         lengths["query_seq_lengths"] = jnp.full(batch, queries, jnp.int32)
         lengths["key_value_seq_lengths"] = jnp.full(batch, keys, jnp.int32)

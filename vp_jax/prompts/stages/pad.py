@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 
 from vp_jax.prompts.arguments import Pixels
 from vp_jax.prompts.base import Params
 from vp_jax.prompts.initializers import Init, Scale, initializer
-from vp_jax.prompts.overlay import add
+from vp_jax.prompts.overlay import add, border_shapes, on_border
 from vp_jax.prompts.stage import Formula, stage
 
 
@@ -44,23 +43,9 @@ def pad(size: Pixels, *, init: Init = "normal", scale: Scale = 1.0) -> Formula:
     draw = initializer(init, scale)
 
     def init_fn(rng: jax.Array, image_shape: tuple[int, int, int]) -> Params:
-        height, width, channels = image_shape
-        across, along = (size, width, channels), (height - 2 * size, size, channels)
-        return draw(rng, {"top": across, "bottom": across, "left": along, "right": along})
+        return draw(rng, border_shapes(size, image_shape))
 
     def apply_fn(params: Params, images: jax.Array) -> jax.Array:
-        bottom, right = images.shape[-3] - size, images.shape[-2] - size
-        middle = images[..., size:bottom, :, :]
-        columns = [
-            add(middle[..., :size, :], params["left"]),
-            middle[..., size:right, :],
-            add(middle[..., right:, :], params["right"]),
-        ]
-        rows = [
-            add(images[..., :size, :, :], params["top"]),
-            jnp.concatenate(columns, axis=-2),
-            add(images[..., bottom:, :, :], params["bottom"]),
-        ]
-        return jnp.concatenate(rows, axis=-3)
+        return on_border(images, params, add)
 
     return Formula(apply_fn, init_fn, least=(2 * size, 2 * size), additive=True)
