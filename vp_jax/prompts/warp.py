@@ -23,8 +23,10 @@ def warp(images: jax.Array, linear: jax.Array, shift: jax.Array) -> jax.Array:
     Returns:
       Images of the same shape and dtype.
     """
-    height, width, channels = images.shape[-3:]
-    flat = images.reshape(*images.shape[:-3], height * width, channels).astype(jnp.float32)
+    height, width = images.shape[-3:-1]
+    # Pixels first, so that what is taken for one of them lies together, of all images.
+    first = jnp.moveaxis(images.astype(jnp.float32), (-3, -2), (0, 1))
+    pixels = first.reshape(-1, *first.shape[2:])
     result = jnp.zeros((), jnp.float32)
     for (row, row_weight), (column, column_weight) in itertools.product(
         *_neighbours(height, width, linear, shift)
@@ -32,8 +34,10 @@ def warp(images: jax.Array, linear: jax.Array, shift: jax.Array) -> jax.Array:
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
         weight = jnp.where(inside, row_weight * column_weight, 0.0)
-        result = result + weight[..., None] * jnp.take(flat, index, axis=-2)
-    return result.astype(images.dtype)
+        taken = jnp.take(pixels, index.ravel(), axis=0)
+        result = result + jnp.expand_dims(weight.ravel(), range(1, taken.ndim)) * taken
+    moved = jnp.moveaxis(result.reshape(first.shape), (0, 1), (-3, -2))
+    return moved.astype(images.dtype)
 
 
 _Neighbour = tuple[jax.Array, jax.Array]
