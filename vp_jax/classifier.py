@@ -118,7 +118,8 @@ class Classifier:
         """What the backbone sees of the images, float32 `[N, S, S, 3]`, in RGB.
 
         Resized, cropped, with the prompt, and the backbone's normalisation undone: 0 is black and 1
-        is white. A prompt may lead beyond them unless its text says `clip`.
+        is white. A prompt may lead beyond them unless its text says `clip`. One that makes several
+        images of each gives `[N, V, S, S, 3]`.
         """
         if "prompt" not in self.parts:
             return self.unprompted(images)
@@ -133,14 +134,15 @@ class Classifier:
         return found[0] if is_single else found
 
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
-        """The images of a small split, resized or not, without the prompt and with it."""
+        """The images of a small split, resized or not, without the prompt and with it;
+        the first of those that a prompt makes, where it makes several."""
         see, key = self._pictures_of(split.resized), jax.random.fold_in(self.key, 0)
         before = np.asarray(see({}, jnp.asarray(split.unprompted().images), key, None))
         if "prompt" not in self.parts:
             return before, before
         features = None if split.features is None else jnp.asarray(split.features)
-        after = see(self._seeing, jnp.asarray(split.images), key, features)
-        return before, np.asarray(after)
+        after = np.asarray(see(self._seeing, jnp.asarray(split.images), key, features))
+        return before, after[:, 0] if after.ndim == 5 else after
 
     def picture(self) -> np.ndarray:
         """The prompt as `prompts.to_image` draws it, uint8 `[S, S, 3]`.
@@ -156,6 +158,8 @@ class Classifier:
             statistics = self.backbone.mean, self.backbone.std
             grey = prompts.normalize(*statistics).apply({}, np.full((1, *shape), 0.5, np.float32))
             known["features"] = jax.jit(self.backbone.apply)(self.parts["backbone"], grey)
+        if "centroids" in self.parts:
+            known["centroids"] = self.parts["centroids"]["means"]
         return prompts.to_image(self.prompt, jax.device_get(self.parts["prompt"]), shape, **known)
 
     def logits(self, resized: ResizeRule | None) -> Forward:
@@ -166,7 +170,7 @@ class Classifier:
             is refused; None where the function is to resize and crop them.
         """
         outputs = make_outputs(self.backbone, self.prompt, self.head.takes, resized=resized)
-        return make_forward(gather_on_use(outputs, self.mesh), self.head)
+        return make_forward(gather_on_use(outputs, self.mesh), self.head, self.prompt.combine)
 
     @property
     def rule(self) -> ResizeRule:
@@ -180,7 +184,7 @@ class Classifier:
     @property
     def _seeing(self) -> Parts:
         """The parts by which images are prompted."""
-        names = ("prompt", "backbone") if self._asks_for_features else ("prompt",)
+        names = ("prompt", "centroids", *(("backbone",) if self._asks_for_features else ()))
         return {name: self.parts[name] for name in names if name in self.parts}
 
     @functools.cached_property
@@ -207,9 +211,12 @@ class Classifier:
     def _pictures_of(self, resized: ResizeRule | None) -> Program:
         see = make_seen(self.backbone, self.prompt, resized=resized)
         mean, std = (np.array(x, np.float32) for x in (self.backbone.mean, self.backbone.std))
-        return lambda parts, images, key, features: (
-            see(parts, images, rng=key, features=features) * std + mean
-        )
+
+        def pictures(parts: Parts, images: Any, key: jax.Array, features: Any) -> jax.Array:
+            shown = see(parts, images, rng=key, features=features) * std + mean
+            return shown.swapaxes(0, 1) if shown.ndim == 5 else shown
+
+        return pictures
 
     def _compiled(self, program: Program) -> Program:
         everywhere = replicated(self.mesh)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vp_jax.errors import UserError, unknown
+from vp_jax.step.penalties import PENALTIES
 from vp_jax.training.loop_settings import LoopSettings
 
 TUNABLE = ("prompt", "head", "backbone")
@@ -75,3 +77,23 @@ def check_least(called: str, value: object, least: int) -> None:
         raise UserError(f"{called} is {value!r}; it must be a whole number")
     if value < least:
         raise UserError(f"{called} is {value}; it must be at least {least}")
+
+
+def check_penalties(weights: Mapping[str, float], tune: Sequence[str], prefix: str = "") -> None:
+    """Refuses penalties that do not exist, or that nothing is there for.
+
+    Raises:
+      UserError: names it, its weight and what is valid.
+    """
+    for name, weight in weights.items():
+        if name not in PENALTIES:
+            raise unknown(f"name in {prefix}penalties", name, PENALTIES)
+        if isinstance(weight, bool) or not isinstance(weight, numbers.Real) or not weight >= 0:
+            raise UserError(f"{prefix}penalties.{name} is {weight!r}; it must be at least 0")
+        if weight == math.inf:
+            raise UserError(f"{prefix}penalties.{name} is {weight}; it must be finite")
+        if weight and "prompt" not in tune:
+            raise UserError(
+                f"{prefix}penalties.{name} is {weight}, of what a prompt changes, and none trains: "
+                f"add 'prompt' to {prefix}tune, or leave it 0"
+            )

@@ -15,6 +15,7 @@ from vp_jax.assembly.check_run import (
     TUNABLE,
     check_least,
     check_loop,
+    check_penalties,
     check_seed,
     check_tune,
 )
@@ -117,6 +118,7 @@ def _check_numbers(config: ConfigDict) -> None:
     rates = {"learning_rate": config.optimizer.learning_rate}
     special = config.optimizer.learning_rates
     rates |= {f"learning_rates.{p}": special[p] for p in TUNABLE if special[p] is not None}
+    check_penalties(dict(config.penalties), config.tune, "config.")
     for name, rate in rates.items():
         if not 0 < rate < math.inf:
             raise UserError(f"config.optimizer.{name} is {rate}; it must be positive and finite")

@@ -14,9 +14,11 @@ from jax.sharding import Mesh
 from vp_jax import data, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mixing
+from vp_jax.errors import UserError
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.step.fsdp import gather_on_use
 from vp_jax.step.tally import Tally
+from vp_jax.training.centroids import none_yet
 from vp_jax.training.experiment import Advice, Experiment, HeadOfRun, MakeOptimizer
 from vp_jax.training.loop_settings import LoopSettings
 
@@ -86,6 +88,7 @@ def compose(
     second_pass: bool = False,
     advice: Advice = NO_ADVICE,
     more_identity: Mapping[str, Any] = {},
+    penalties: Mapping[str, float] = {},
 ) -> Experiment:
     """All that the loop of a run takes, made of its parts.
 
@@ -97,10 +100,12 @@ def compose(
         it; else it counts them as they are trained on.
       more_identity: what a checkpoint must agree with besides backbone, task, head, prompt and
         tuned parts, by name.
-      backbone, task, head, tune, seed, loop, mesh, augment, mixing, advice: as in `Experiment`.
+      backbone, task, head, tune, seed, loop, mesh, augment, mixing, advice, penalties: as in
+        `Experiment`.
 
     Raises:
-      UserError: the images were resized by another rule than that of backbone and prompt.
+      UserError: the images were resized by another rule than that of backbone and prompt, or the
+        prompt is for another number of classes.
     """
     takes = head.head.takes
     parts: Parts = {
@@ -108,7 +113,10 @@ def compose(
         "head": head.params,
         "prompt": prompt_params,
     }
-    changing = {*tune, *(() if head.head.trainable else ("head",))}
+    if "prompt" in tune:
+        check_classes(prompt, task)
+        parts |= none_yet(prompt, backbone.embed_dim)
+    changing = {*tune, "centroids", *(() if head.head.trainable else ("head",))}
 
     def outputs_with(augment: Augment | None) -> Forward:
         return gather_on_use(make_outputs(backbone, prompt, takes, augment, task.resized), mesh)
@@ -116,7 +124,9 @@ def compose(
     outputs, train_outputs = outputs_with(None), outputs_with(augment)
     tally = counting = None
     if head.head.fit is not None:
-        tally = Tally(outputs, head.head, len(backbone.source_classes), len(task.class_names))
+        classes = len(task.class_names)
+        sources = len(backbone.source_classes)
+        tally = Tally(outputs, head.head, sources, classes, prompt.combine)
         if head.head.refit == "epoch" and not second_pass:
             counting = tally._replace(outputs=train_outputs)
     by_steps = bool(tune) and solver is None
@@ -131,8 +141,8 @@ def compose(
         prompt=prompt,
         head=head,
         outputs=outputs,
-        forward=make_forward(outputs, head.head),
-        train_forward=make_forward(train_outputs, head.head),
+        forward=make_forward(outputs, head.head, prompt.combine),
+        train_forward=make_forward(train_outputs, head.head, prompt.combine),
         augment=augment,
         mixing=mixing,
         tally=tally,
@@ -155,7 +165,23 @@ def compose(
             **more_identity,
         },
         advice=advice,
+        penalties=dict(penalties),
     )
+
+
+def check_classes(prompt: prompts.Chain, task: data.TaskData) -> None:
+    """Refuses a prompt that is for another number of classes than a task has.
+
+    Raises:
+      UserError: names the stage.
+    """
+    for stage in prompt.stages:
+        wanted = stage.formula.classes if isinstance(stage, prompts.Stage) else None
+        if wanted not in (None, len(task.class_names)):
+            raise UserError(
+                f"{stage} is for {wanted} classes, and {task.task.name} has "
+                f"{len(task.class_names)}: write as many"
+            )
 
 
 def in_units_of_length(

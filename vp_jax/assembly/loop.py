@@ -25,6 +25,11 @@ def loop_settings(config: ConfigDict) -> LoopSettings:
     )
 
 
+def penalties_of(config: ConfigDict) -> dict[str, float]:
+    """The weights of what is added to the loss, without zeros."""
+    return {name: float(weight) for name, weight in config.penalties.items() if weight}
+
+
 def make_advice(config: ConfigDict, total_steps: int) -> Advice:
     """What to say of the settings, with the flags that change them."""
     rate = config.optimizer.learning_rate

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import optax
 
 from vp_jax import data, heads, jaxprs, prompts
-from vp_jax.assembly.check_run import check_loop, check_seed, check_tune
+from vp_jax.assembly.check_run import check_loop, check_penalties, check_seed, check_tune
 from vp_jax.assembly.compose import NOTHING_LEARNS, Optimization, compose, keys_of
-from vp_jax.assembly.prompt import check_needs, has_parameters
+from vp_jax.assembly.prompt import check_needs
 from vp_jax.assembly.settings import MADE_IN
 from vp_jax.backbones import Backbone
 from vp_jax.backbones.weights.fingerprint import fingerprint
@@ -61,6 +61,7 @@ def experiment(
     augment: Augment | None = None,
     mixing: Mixing | None = None,
     schedule: optax.Schedule | None = None,
+    penalties: Mapping[str, float] | None = None,
 ) -> Experiment:
     """All parts of a run, for `runs.train`.
 
@@ -78,6 +79,7 @@ def experiment(
       augment: `(rng, images) -> images`, of training images in [0, 1], `[B, S, S, 3]`.
       mixing: of training images and their labels, as `data.augment.make_mixing` makes it.
       schedule: the learning rate by step, to be written down beside the loss.
+      penalties: weights of what is added to the loss, by names of `vp_jax.step.penalties`.
 
     Raises:
       UserError: parts are missing or do not fit each other; says which and what to do.
@@ -86,6 +88,8 @@ def experiment(
     check_tune(tune)
     check_loop(loop, tune)
     check_seed(seed)
+    penalties = {name: weight for name, weight in (penalties or {}).items() if weight}
+    check_penalties(penalties, tune)
     mesh = make_mesh()
     check_batch_size(loop.batch_size, mesh)
     acting = _acting(prompt, tune)
@@ -113,6 +117,7 @@ def experiment(
         optimization=optimization,
         augment=augment,
         mixing=mixing,
+        penalties=penalties,
         more_identity={"head": fingerprint(head.name, of_run.params)},
     )
     _check_optimizer(made)
@@ -134,6 +139,7 @@ def describe(made: Experiment) -> dict[str, Any]:
         "backbone": {"name": made.backbone.name},
         "prompt": str(made.prompt),
         "head": {"name": made.head.name},
+        **({"penalties": dict(made.penalties)} if made.penalties else {}),
         "task": {"name": made.task.task.name, **of_task},
         **loop,
         "parts": {"backbone": made.identity["backbone"], "head": made.identity["head"]},
@@ -176,7 +182,7 @@ def _acting(prompt: Prompt | None, tune: tuple[str, ...]) -> prompts.Chain:
     if "prompt" not in tune:
         return prompts.with_normalize(prompts.chain())
     acting = prompts.with_normalize(prompts.chain() if prompt is None else prompt)
-    if not has_parameters(acting):
+    if not acting.has_parameters:
         raise UserError(
             f"tune has 'prompt', but the prompt {acting} has no parameters: give one that has, as "
             "in prompt=prompts.pad(30)"

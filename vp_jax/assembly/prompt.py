@@ -9,7 +9,7 @@ from vp_jax.assembly.augment import make_augment, make_mixing
 from vp_jax.errors import UserError
 from vp_jax.prompts.by_resize import by_resize
 
-GIVEN = ("rng", "normalization", "resize_method", "label", "features")
+GIVEN = ("rng", "normalization", "resize_method", "label", "target", "features", "centroids")
 """What stages may ask for besides parameters and pixels."""
 
 
@@ -48,7 +48,7 @@ def check_prompt(config: ConfigDict) -> None:
       UserError: its text is wrong, it has no parameters and is to train, or as `check_needs`.
     """
     prompt = make_prompt(config)
-    if "prompt" in config.tune and not has_parameters(prompt):
+    if "prompt" in config.tune and not prompt.has_parameters:
         raise UserError(
             f"config.tune has 'prompt', but the prompt {str(prompt)!r} has no parameters: give it "
             "a stage that has some, as in --config.prompt='normalize | pad(30)', or leave 'prompt' "
@@ -57,14 +57,6 @@ def check_prompt(config: ConfigDict) -> None:
     if "prompt" in config.tune:
         augmented = make_augment(config) is not None
         check_needs(prompt, tuple(config.tune), augmented, make_mixing(config, 1) is not None)
-
-
-def has_parameters(prompt: prompts.Chain) -> bool:
-    """Whether there is something to train in a prompt."""
-    return any(
-        not isinstance(stage, prompts.Stage) or stage.formula.init is not None
-        for stage in prompt.stages
-    )
 
 
 def check_needs(prompt: prompts.Chain, tune: tuple[str, ...], augmented: bool, mixed: bool) -> None:
@@ -87,7 +79,7 @@ def check_needs(prompt: prompts.Chain, tune: tuple[str, ...], augmented: bool, m
                 f"have; stages may ask for {', '.join(GIVEN)}"
             )
     asked = prompt.keywords.names
-    if "label" in asked and mixed:
+    if {"label", "target"} & asked and mixed:
         raise UserError(
             f"the prompt {prompt} asks for the label of an image, and mixup and CutMix make images "
             "of two: turn them off"

@@ -21,7 +21,7 @@ from vp_jax.assembly.compose import (
     steps_per_epoch,
 )
 from vp_jax.assembly.head import READ_NAMES, is_probe, make_head, make_texts, starts_from_text
-from vp_jax.assembly.loop import loop_settings, make_advice
+from vp_jax.assembly.loop import loop_settings, make_advice, penalties_of
 from vp_jax.assembly.optimizer import optimization
 from vp_jax.assembly.prompt import acting_prompt
 from vp_jax.assembly.settings import read_config
@@ -164,4 +164,5 @@ def _assemble(
         mixing=make_mixing(config, seen_rule(backbone, prompt).image_size),
         second_pass=config.head.second_pass,
         advice=make_advice(config, steps),
+        penalties=penalties_of(config),
     )

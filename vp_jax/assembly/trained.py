@@ -31,6 +31,7 @@ from vp_jax.records.finished import Best, load_best
 from vp_jax.records.saved_checkpoints import check_identity
 from vp_jax.records.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.step.forward import Parts
+from vp_jax.training.centroids import none_yet
 from vp_jax.training.experiment import Experiment
 
 
@@ -98,6 +99,7 @@ def load_trained(
             "backbone": backbone.image_params(head.takes),
         }
         like = {part: x for part, x in like.items() if part in config.tune}
+        like |= none_yet(acting_prompt(config), backbone.embed_dim)
         parts = changed_parts(best, like, workdir)
     else:
         _check_finished(workdir, backbone)

@@ -27,16 +27,21 @@ from vp_jax.prompts.stage import Stage as Stage
 from vp_jax.prompts.stage import stage as stage
 from vp_jax.prompts.stages.affine import affine as affine
 from vp_jax.prompts.stages.blur import blur as blur
+from vp_jax.prompts.stages.class_wise import class_wise as class_wise
 from vp_jax.prompts.stages.clip import clip as clip
+from vp_jax.prompts.stages.cluster import cluster as cluster
 from vp_jax.prompts.stages.color import color as color
 from vp_jax.prompts.stages.conv import conv as conv
+from vp_jax.prompts.stages.ensemble import ensemble as ensemble
 from vp_jax.prompts.stages.fixed_patch import fixed_patch as fixed_patch
 from vp_jax.prompts.stages.fourier import fourier as fourier
 from vp_jax.prompts.stages.frame import frame as frame
 from vp_jax.prompts.stages.full import full as full
+from vp_jax.prompts.stages.generator import generator as generator
 from vp_jax.prompts.stages.grey import grey as grey
 from vp_jax.prompts.stages.invert import invert as invert
 from vp_jax.prompts.stages.low_rank import low_rank as low_rank
+from vp_jax.prompts.stages.masked import masked as masked
 from vp_jax.prompts.stages.normalize import normalize as normalize
 from vp_jax.prompts.stages.overlay import overlay as overlay
 from vp_jax.prompts.stages.pad import pad as pad
@@ -44,4 +49,5 @@ from vp_jax.prompts.stages.quantize import quantize as quantize
 from vp_jax.prompts.stages.random_patch import random_patch as random_patch
 from vp_jax.prompts.stages.resize import resize as resize
 from vp_jax.prompts.stages.shrink import shrink as shrink
+from vp_jax.prompts.stages.within import within as within
 from vp_jax.prompts.to_image import to_image as to_image

@@ -1,7 +1,7 @@
 """The arguments of stages: read from annotations, checked, written as text.
 
-An argument is annotated with `int`, `float`, `bool`, `str` or `tuple[float, ...]`, with one of the
-types below, or with one of these `| None`. What it may be is said once, there.
+An argument is annotated with `int`, `float`, `bool`, `str`, `tuple[float, ...]` or `Prompt`, with
+one of the types below, or with one of these `| None`. What it may be is said once, there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from vp_jax.errors import UserError, unknown
+from vp_jax.prompts.base import Prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,13 @@ class AtLeast:
     """A number must not be smaller."""
 
     least: float
+
+
+@dataclasses.dataclass(frozen=True)
+class AtMost:
+    """A number must not be larger."""
+
+    most: float
 
 
 class OneOf(tuple[str, ...]):
@@ -36,14 +44,20 @@ class Initial:
 
 Pixels = Annotated[int, AtLeast(1)]
 Offset = Annotated[int, AtLeast(0)]
+Copies = Annotated[int, AtLeast(1), AtMost(1000)]
 
 
 class ArgumentError(UserError):
-    """An argument of a stage is wrong; `argument` is its name or its position."""
+    """An argument of a stage is wrong.
 
-    def __init__(self, message: str, argument: str | int | None = None):
+    Attributes:
+      argument: its name or its position.
+      place: where that is a prompt, and one of its stages is wrong: which.
+    """
+
+    def __init__(self, message: str, argument: str | int | None = None, place: int | None = None):
         super().__init__(message)
-        self.argument = argument
+        self.argument, self.place = argument, place
 
 
 class Hint(typing.NamedTuple):
@@ -77,6 +91,11 @@ class Argument(typing.NamedTuple):
         """Whether it only says how parameters begin."""
         return Initial in self.hint.rules
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it is a stage or a chain of several."""
+        return self.hint.kind is Prompt
+
 
 def arguments(make: Callable[..., Any]) -> dict[str, Argument]:
     """The arguments of a function by name, in order.
@@ -90,8 +109,8 @@ def arguments(make: Callable[..., Any]) -> dict[str, Argument]:
         hint = _read(hints.get(p.name))
         if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) or hint is None:
             raise TypeError(
-                f"{make.__name__}: annotate {p.name} with int, float, bool, str, tuple[float, ...] "
-                "or a type of vp_jax.prompts.arguments"
+                f"{make.__name__}: annotate {p.name} with int, float, bool, str, "
+                "tuple[float, ...], Prompt or a type of vp_jax.prompts.arguments"
             )
         found[p.name] = Argument(hint, p.default, p.kind is p.POSITIONAL_OR_KEYWORD)
     return found
@@ -146,12 +165,14 @@ def check(name: str, key: str, value: Any, hint: Hint) -> Any:
         return None
     is_right, meaning, convert = _KINDS[hint.kind]
     least = next((rule.least for rule in hint.rules if isinstance(rule, AtLeast)), None)
+    most = next((rule.most for rule in hint.rules if isinstance(rule, AtMost)), None)
     choices = next((rule for rule in hint.rules if isinstance(rule, OneOf)), None)
     if choices is not None:
         if not isinstance(value, str) or value not in choices:
             raise ArgumentError(str(unknown(f"{key} of {name}:", value, choices)), key)
-    elif not is_right(value) or (least is not None and value < least):
+    elif not is_right(value) or not _is_between(least, value, most):
         bound = "" if least is None else f" of at least {least:g}"
+        bound += "" if most is None else f" and at most {most:g}"
         raise ArgumentError(
             f"{name}: {key} must be {meaning}{bound}, got {reprlib.repr(value)}", key
         )
@@ -172,9 +193,9 @@ def write(
     texts = []
     for key, argument in expected.items():
         if argument.is_needed and argument.positional:
-            texts.append(repr(values[key]))
+            texts.append(_written(values[key], initial))
         elif values[key] != argument.default and (initial or not argument.is_initial):
-            texts.append(f"{key}={values[key]!r}")
+            texts.append(f"{key}={_written(values[key], initial)}")
     return f"{name}({', '.join(texts)})" if texts else name
 
 
@@ -182,6 +203,16 @@ def example(name: str, expected: Mapping[str, Argument]) -> str:
     """How a stage is written, for messages."""
     needed = [f"{key}=..." for key, argument in expected.items() if argument.is_needed]
     return f"{name}({', '.join(needed)})" if needed else name
+
+
+def _written(value: Any, initial: bool) -> str:
+    if isinstance(value, Prompt):
+        return str(value) if initial else value.form
+    return repr(value)
+
+
+def _is_between(least: float | None, value: Any, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def _is_int(value: Any) -> bool:
@@ -214,6 +245,11 @@ _KINDS: dict[Any, tuple[Callable[[Any], bool], str, Callable[[Any], Any]]] = {
         _are_numbers,
         "several finite numbers, as in (0.5, 0.5, 0.5)",
         lambda value: tuple(map(_float, value)),
+    ),
+    Prompt: (
+        lambda value: isinstance(value, Prompt) and len(value.stages) > 0,
+        "a stage, as in pad(30), or several, as in pad(30) | clip",
+        lambda value: value.simplest,
     ),
 }
 """By type: what is one, what to call it, and how it is made of what is taken for one."""

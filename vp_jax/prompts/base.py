@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.typing import ArrayLike
+
+from vp_jax.prompts.routing import Routing
+from vp_jax.prompts.views import Combine
 
 Params = Any
 """A pytree of float32 arrays."""
@@ -54,6 +58,30 @@ class Prompt(NamedTuple):
     def form(self) -> str:
         """Its text without what only says how its parameters begin."""
         return str(self)
+
+    @property
+    def combine(self) -> Combine | None:
+        """What makes one answer of those to several images, where it makes several of one."""
+        return None
+
+    @property
+    def routings(self) -> tuple[Routing, ...]:
+        """The centroids that its stages need, also those inside others."""
+        return ()
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether there is anything in it to train; of one that is not known that is assumed."""
+        return True
+
+    @property
+    def simplest(self) -> Prompt:
+        """The same as a chain without chains in it, and without a chain where it is one stage."""
+        return self
+
+    def act(self, params: Params, images: ArrayLike, **given: Any) -> jax.Array:
+        """`apply` with what it asks for, among all that is given."""
+        return self.apply(params, images, **self.keywords.of(given))
 
     def __str__(self) -> str:
         return "<custom prompt>"

@@ -14,7 +14,9 @@ from jax.typing import ArrayLike
 
 from vp_jax.errors import UserError
 from vp_jax.prompts.base import Keywords, Params, Prompt
+from vp_jax.prompts.routing import Routing
 from vp_jax.prompts.stage import Stage
+from vp_jax.prompts.views import Combine
 
 
 class Chain(Prompt):
@@ -40,6 +42,26 @@ class Chain(Prompt):
     def form(self) -> str:
         """Its text without what only says how its parameters begin."""
         return " | ".join(stage.form for stage in self.stages)
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether any of its members has."""
+        return any(member.has_parameters for member in self.members)
+
+    @property
+    def combine(self) -> Combine | None:
+        """That of the one of its stages that makes several images of one."""
+        return next((s.combine for s in self.stages if s.combine is not None), None)
+
+    @property
+    def routings(self) -> tuple[Routing, ...]:
+        """The centroids that its stages need, also those inside others."""
+        return tuple(itertools.chain.from_iterable(m.routings for m in self.members))
+
+    @property
+    def simplest(self) -> Prompt:
+        """The same as a chain without chains in it, and without a chain where it is one stage."""
+        return self.stages[0] if len(self.stages) == 1 else chain(*self.stages)
 
     def _replace(self, **changes: Any) -> Prompt:  # type: ignore[override] # a plain one
         return Prompt(self.init, self.apply)._replace(**changes)
@@ -87,7 +109,7 @@ def chain(*prompts: Prompt) -> Chain:
                 f"chain() takes prompts, as in chain(pad(30), fixed_patch(4)); argument {position}"
                 f" is {prompt!r}"
             )
-    initialised = tuple(_has_parameters(prompt) for prompt in prompts)
+    initialised = tuple(prompt.has_parameters for prompt in prompts)
     drawing = tuple(_draws(prompt) for prompt in prompts)
 
     def init_fn(rng: jax.Array, image_shape: Sequence[int]) -> Params:
@@ -107,10 +129,7 @@ def chain(*prompts: Prompt) -> Chain:
             )
         keys = [None] * len(prompts) if rng is None else _keys(rng, drawing)
         for prompt, member, key in zip(prompts, params, keys, strict=True):
-            given = {"rng": key, **extra}
-            if not isinstance(prompt, (Stage, Chain)):  # they pick what they need themselves
-                given = prompt.keywords.of(given)
-            images = prompt.apply(member, images, **given)
+            images = prompt.act(member, images, rng=key, **extra)
         return jnp.asarray(images)
 
     made = Chain(init_fn, apply_fn)
@@ -127,17 +146,29 @@ def _keys(rng: jax.Array, wanted: Sequence[bool]) -> list[jax.Array]:
     return [next(keys) if wants else rng for wants in wanted]
 
 
-def _has_parameters(prompt: Prompt) -> bool:
-    return any(not isinstance(s, Stage) or s.formula.init is not None for s in prompt.stages)
-
-
 def _draws(prompt: Prompt) -> bool:
     return prompt.keywords.is_open or "rng" in prompt.keywords.names
 
 
 def _check_order(stages: Sequence[Prompt]) -> None:
     normalizing: Stage | None = None
+    several: Prompt | None = None
+    routing: Prompt | None = None
     for position, stage in enumerate(stages):
+        if stage.combine is not None and several is not None:
+            raise OrderError(
+                f"{stage} makes several images of one, and so does {several} before it: leave one "
+                "of the two out",
+                position,
+            )
+        several = several if stage.combine is None else stage
+        if stage.routings and routing is not None:
+            raise OrderError(
+                f"{stage} tells images apart by centroids, and so does {routing} before it: leave "
+                "one of the two out",
+                position,
+            )
+        routing = stage if stage.routings else routing
         if not isinstance(stage, Stage):
             continue
         if normalizing is not None and stage.formula.takes_pixels:

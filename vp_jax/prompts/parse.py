@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import reprlib
 import warnings
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from vp_jax.errors import UserError, unknown
-from vp_jax.prompts.arguments import ArgumentError, arguments
+from vp_jax.prompts.arguments import Argument, ArgumentError, arguments
 from vp_jax.prompts.base import Prompt
 from vp_jax.prompts.chain import Chain, OrderError, chain, normalizes
 from vp_jax.prompts.stage import Stage, makers
@@ -18,6 +19,9 @@ from vp_jax.prompts.stages.normalize import normalize
 
 LONGEST = 2000
 """Characters of a text; an accident would take Python's own parser long, or its whole stack."""
+
+DEEPEST = 8
+"""How many stages may stand inside one another."""
 
 _SHOWN = 60
 """Characters of a text that are shown on either side of a mistake."""
@@ -28,7 +32,8 @@ _HOW = "a prompt is written as stages with | between them, as in normalize | pad
 def parse(text: str) -> Chain:
     """Reads a prompt: stages by name with their arguments, with `|` between them.
 
-    Arguments are literals, and nothing is evaluated. Without `normalize` it comes last, so
+    Arguments are literals, or stages and chains of them, as in `"within(pad(30) | clip, 8)"`;
+    nothing is evaluated. Without `normalize` it comes last, so
     `"pad(30)"` acts on pixels in [0, 1]; the empty text is `"normalize"`. The text of the result,
     `str(parse(text))`, is the same for all texts that mean the same.
 
@@ -63,12 +68,7 @@ def parse(text: str) -> Chain:
     if not flat.strip():
         return chain(normalize())
     reader = _Reader(flat)
-    nodes = reader.split(reader.tree())
-    found: list[Prompt] = [reader.stage(node) for node in nodes]
-    try:
-        return with_normalize(chain(*found))
-    except OrderError as error:
-        reader.fail(error.args[0], nodes[error.position])
+    return with_normalize(reader.prompt(reader.tree()))
 
 
 def with_normalize(prompt: Prompt) -> Chain:
@@ -87,6 +87,7 @@ class _Reader:
     def __init__(self, text: str):
         self._text = text
         self._line = text.lstrip()  # Python takes what is indented for a part of something
+        self._depth = 0
 
     def tree(self) -> ast.expr:
         """The text as Python reads it."""
@@ -105,6 +106,14 @@ class _Reader:
         if "#" in self._line[behind:]:
             self._fail("a prompt has no comments", self._line.index("#", behind), len(self._line))
         return tree
+
+    def prompt(self, tree: ast.expr) -> Chain:
+        """The stages of the text, or of an argument, one after the other."""
+        nodes = self.split(tree)
+        try:
+            return chain(*map(self.stage, nodes))
+        except OrderError as error:
+            self.fail(error.args[0], nodes[error.position])
 
     def split(self, tree: ast.expr) -> list[ast.expr]:
         """The stages between the bars, in order."""
@@ -126,7 +135,10 @@ class _Reader:
         known = makers()
         if name.id not in known:
             self.fail(str(unknown("stage", name.id, known)), name)
-        values = [self._literal(x) for x in call.args] if call else []
+        expected = arguments(known[name.id])
+        order = [argument for argument in expected.values() if argument.positional]
+        given = itertools.zip_longest(call.args, order[: len(call.args)]) if call else ()
+        values = [self._value(x, argument) for x, argument in given]
         named: dict[str, Any] = {}
         places: _Places = dict(enumerate(call.args)) if call else {}
         for keyword in call.keywords if call else []:
@@ -134,7 +146,7 @@ class _Reader:
                 self.fail("arguments are literals, and ** is not read", keyword)
             if keyword.arg in named:
                 self.fail(f"{name.id}: {keyword.arg} is given twice", keyword)
-            named[keyword.arg] = self._literal(keyword.value)
+            named[keyword.arg] = self._value(keyword.value, expected.get(keyword.arg))
             places[keyword.arg] = keyword
         return self._made(known[name.id], values, named, places, node)
 
@@ -153,7 +165,20 @@ class _Reader:
             if place is None and isinstance(error.argument, str):  # given by its position
                 order = list(arguments(make))
                 place = places.get(order.index(error.argument))
+            if place is not None and error.place is not None:
+                value = place.value if isinstance(place, ast.keyword) else place
+                place = self.split(value)[error.place]
             self.fail(error.args[0], place or node)
+
+    def _value(self, node: ast.expr, argument: Argument | None) -> Any:
+        if argument is None or not argument.is_prompt:
+            return self._literal(node)
+        if self._depth == DEEPEST:
+            self.fail(f"stages stand inside one another, and more than {DEEPEST} deep", node)
+        self._depth += 1
+        found = self.prompt(node)
+        self._depth -= 1
+        return found
 
     def _literal(self, node: ast.expr) -> Any:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, ParamSpec
 
@@ -16,6 +17,8 @@ from vp_jax.errors import UserError
 from vp_jax.prompts import arguments as arguments_lib
 from vp_jax.prompts.base import Keywords, Params, Prompt, keywords
 from vp_jax.prompts.checks import check_image_shape, check_images
+from vp_jax.prompts.routing import Routing
+from vp_jax.prompts.views import Combine
 
 P = ParamSpec("P")
 
@@ -27,7 +30,8 @@ class Formula(NamedTuple):
       apply: `apply(params, images) -> images`, pure, of the same shape and dtype, `[..., H, W, C]`.
         What else it needs it names as keyword-only arguments: `rng`, a key, or whatever a caller
         has (in a run: `label`, `features`, `normalization`, `resize_method`); one with a default
-        may be missing.
+        may be missing. A stage that takes prompts, arguments of the type `Prompt`, hands them on
+        what they need: `apply(params, images, **given)` gets just that, for `inner.act`.
       init: `init(rng, (H, W, C)) -> params`, a pytree of float32 arrays; None: no parameters.
       least: the smallest images that it fits, as (height, width).
       additive: whether it adds each of its parameters to one pixel value, always the same, and
@@ -37,6 +41,10 @@ class Formula(NamedTuple):
       normalizes: whether its result has normalised values.
       mixes: whether what it makes of a flat image shows nothing of it, as with a filter; its
         picture is that of a point.
+      combine: of a stage that makes several images of one, `[V, ..., H, W, C]`, that is to see all
+        of them: what their logits `[B, V, K]` say of the image, `[B, K]`. It may leave them one.
+      routing: the centroids that it needs as `centroids`.
+      classes: the number of classes that it is for, where that matters.
     """
 
     apply: Callable[..., jax.Array]
@@ -46,6 +54,9 @@ class Formula(NamedTuple):
     takes_pixels: bool = False
     normalizes: bool = False
     mixes: bool = False
+    combine: Combine | None = None
+    routing: Routing | None = None
+    classes: int | None = None
 
 
 class Stage(Prompt):
@@ -65,8 +76,31 @@ class Stage(Prompt):
 
     @property
     def keywords(self) -> Keywords:
-        """What it asks for besides parameters and pixels."""
-        return keywords(self.formula.apply)
+        """What it asks for besides parameters and pixels; its prompts' needs are its own."""
+        own, inner = keywords(self.formula.apply), self.inner
+        own = own._replace(is_open=False) if inner else own
+        return functools.reduce(operator.or_, (prompt.keywords for prompt in inner), own)
+
+    @property
+    def inner(self) -> tuple[Prompt, ...]:
+        """The prompts among its arguments."""
+        return tuple(x for x in self.arguments.values() if isinstance(x, Prompt))
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether there is anything in it to train."""
+        return self.formula.init is not None
+
+    @property
+    def combine(self) -> Combine | None:
+        """What makes one answer of those to several images, where it makes several of one."""
+        return self.formula.combine
+
+    @property
+    def routings(self) -> tuple[Routing, ...]:
+        """The centroids that it needs, and those of the stages inside it."""
+        own = () if self.formula.routing is None else (self.formula.routing,)
+        return (*own, *itertools.chain.from_iterable(prompt.routings for prompt in self.inner))
 
     @property
     def form(self) -> str:
@@ -120,6 +154,9 @@ def stage(make: Callable[P, Formula]) -> Callable[P, Stage]:
     @functools.wraps(make)
     def made(*values: P.args, **named: P.kwargs) -> Stage:
         given = arguments_lib.bind(name, expected, values, named)
+        for key, value in given.items():
+            if isinstance(value, Prompt):
+                _check_inner(name, key, value)
         try:
             return _stage(make, given, expected)
         except arguments_lib.ArgumentError:
@@ -145,7 +182,6 @@ def _stage(
 ) -> Stage:
     formula, name = make(**given), make.__name__
     text = arguments_lib.write(name, expected, given)
-    needs = keywords(formula.apply)
 
     def check_fit(height: int, width: int) -> None:
         if not _fits(formula, height, width):
@@ -188,11 +224,14 @@ def _stage(
                 f"{text}: images of shape {images.shape} need parameters of shapes {wanted}, got"
                 f" {found}; draw them with init(rng, {images.shape[-3:]})"
             )
+        needs = made.keywords
         taken = needs.of({"rng": rng, **extra})
         for missing in sorted(needs.required - taken.keys()):
             raise _missing(text, missing)
         result = formula.apply(params, images, **taken)
-        if (result.shape, result.dtype) != (images.shape, images.dtype):
+        views = formula.combine is not None and result.ndim > images.ndim
+        shape = result.shape[1:] if views else result.shape
+        if (shape, result.dtype) != (images.shape, images.dtype):
             raise UserError(
                 f"{text} makes {result.dtype} of shape {result.shape} of images that are"
                 f" {images.dtype} of shape {images.shape}: its formula must keep both"
@@ -201,8 +240,41 @@ def _stage(
 
     made = Stage(init_fn, apply_fn)
     made.name, made.arguments, made.formula, made._text = name, given, formula, text
+    stages = [s for prompt in made.inner for s in prompt.stages if isinstance(s, Stage)]
+    if len(made.routings) > 1:
+        raise UserError(
+            "images are told apart by centroids within it already: leave one of the two out"
+        )
+    made.formula = formula._replace(
+        takes_pixels=formula.takes_pixels or any(s.formula.takes_pixels for s in stages),
+        mixes=formula.mixes or any(s.formula.mixes for s in stages),
+    )
     made._form = arguments_lib.write(name, expected, given, initial=False)
     return made
+
+
+def _check_inner(name: str, key: str, prompt: Prompt) -> None:
+    """Refuses a prompt that no stage can take."""
+    for place, stage in enumerate(prompt.stages):
+        if isinstance(stage, Stage) and stage.formula.normalizes:
+            raise arguments_lib.ArgumentError(
+                f"{name} changes images before or behind {stage}, and cannot have it in its {key}:"
+                f" write it outside, as in {name}(...) | {stage}",
+                key,
+                place,
+            )
+    for place, stage in enumerate(prompt.stages):
+        if stage.combine is not None:
+            raise arguments_lib.ArgumentError(
+                f"{name} takes images one by one, and {stage} makes several of each: write it "
+                f"outside, with {name} within",
+                key,
+                place,
+            )
+    if not prompt.has_parameters:
+        raise arguments_lib.ArgumentError(
+            f"{name}: {key} must have parameters that can be trained, and {prompt} has none", key
+        )
 
 
 def _fits(formula: Formula, height: int, width: int) -> bool:

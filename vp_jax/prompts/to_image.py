@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def to_image(
       **extra: what else the prompt asks for, of a batch of one image.
 
     Returns:
-      uint8, [H, W, 3].
+      uint8, [H, W, 3]; of a prompt that makes several images of one, all of them in rows.
 
     Raises:
       UserError: when a parameter or the difference is not finite, or `params` do not fit.
@@ -66,9 +67,9 @@ def to_image(
     without = chain(*fixed).apply([{}] * len(fixed), grey, rng=rng, **extra)
     given = prompt.keywords.of({"rng": rng, **extra})
     prompted = np.asarray(prompt.apply(params, grey, **given), np.float64)
-    (delta,) = prompted - np.asarray(without)
+    deltas = (prompted - np.asarray(without)).reshape(-1, *image_shape)
 
-    arrays = [*jax.tree.leaves(params), delta]
+    arrays = [*jax.tree.leaves(params), deltas]
     if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
         raise UserError(
             "the prompt has values that are not finite (NaN or infinity) and cannot be drawn; its"
@@ -76,7 +77,19 @@ def to_image(
         )
 
     if image_shape[-1] != 3:
-        delta = np.repeat(delta.mean(axis=-1, keepdims=True), 3, axis=-1)
-    shown = np.abs(delta[delta != 0])
+        deltas = np.repeat(deltas.mean(axis=-1, keepdims=True), 3, axis=-1)
+    shown = np.abs(deltas[deltas != 0])
     largest = np.percentile(shown, _PERCENTILE) if shown.size else 1.0
-    return np.rint(_GREY + 127 * np.clip(delta / largest, -1, 1)).astype(np.uint8)
+    drawn = np.rint(_GREY + 127 * np.clip(deltas / largest, -1, 1)).astype(np.uint8)
+    return _in_rows(drawn)
+
+
+def _in_rows(pictures: np.ndarray) -> np.ndarray:
+    """One picture of several, `[V, H, W, 3]`: as many columns as rows, or one more."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = -(-len(pictures) // columns)
+    height, width = pictures.shape[1:3]
+    cells = np.full((rows * columns, *pictures.shape[1:]), _GREY, np.uint8)
+    cells[: len(pictures)] = pictures
+    cells = cells.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return cells.reshape(rows * height, columns * width, 3)

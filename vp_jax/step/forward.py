@@ -12,7 +12,7 @@ from vp_jax.data.augment import Augment, Mix, mix_images
 from vp_jax.data.images.preprocess import ResizeRule, preprocess
 from vp_jax.errors import UserError
 from vp_jax.heads import Head
-from vp_jax.prompts import Chain, normalize
+from vp_jax.prompts import Chain, normalize, views
 from vp_jax.prompts.by_resize import by_resize
 from vp_jax.prompts.stages.shrink import centred
 
@@ -20,6 +20,7 @@ NO_LABEL = -1
 """The label of images whose class a prompt is not to know: all but those that it is trained on."""
 
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
+# and, where that asks for them, "centroids"
 
 
 class Forward(Protocol):
@@ -29,6 +30,7 @@ class Forward(Protocol):
     then serves with the prompt and without it. A prompt that asks for them gets the labels, int32
     `[B]`, `NO_LABEL` where none are given, and the features, `[B, D]`, of the images without the
     prompt, which are computed where none are given or the images are not what they are of.
+    `target` is the label again, for prompts that are to do without it where something is predicted.
     """
 
     def __call__(
@@ -62,6 +64,8 @@ def make_seen(
     resized: ResizeRule | None = None,
 ) -> Forward:
     """A pure function from parts and uint8 images to what the backbone takes, `[B, S, S, 3]`.
+
+    A prompt that makes several images of one makes `[V, B, S, S, 3]` of them.
 
     Images are resized and cropped, augmented, mixed, prompted and normalised, in this order; a
     first `shrink` of the prompt is done by the resize. Without a part named "prompt" the images go
@@ -132,6 +136,10 @@ def make_seen(
         further: dict[str, Any] = {}
         if "label" in asked:
             further["label"] = jnp.full(len(images), NO_LABEL) if label is None else label
+        if "centroids" in asked:
+            further["centroids"] = parts["centroids"]["means"]
+        if "target" in asked and label is not None:
+            further["target"] = label
         if "features" in asked:
             further["features"] = plain_features()
         shown = x if size is None else centred(x, side, side)
@@ -152,6 +160,8 @@ def make_outputs(
 ) -> Forward:
     """Composes `make_seen` and the backbone into one pure function.
 
+    What it makes of several views of an image lies side by side, `[B * V, N]`.
+
     Args:
       takes: what comes out: `"features"` or the backbone's own `"logits"`.
       backbone, prompt, augment, resized: as for `make_seen`; the backbone's parameters are not
@@ -164,16 +174,23 @@ def make_outputs(
 
     def outputs(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
         x = seen(parts, images, **more)
-        x = backbone.apply(parts["backbone"], x)
+        x = backbone.apply(parts["backbone"], views.flat(x))
         return x if takes == "features" else backbone.source_logits(parts["backbone"], x)
 
     return outputs
 
 
-def make_forward(outputs: Forward, head: Head) -> Forward:
-    """The logits over the downstream classes: the head after `outputs` of the backbone."""
+def make_forward(outputs: Forward, head: Head, combine: views.Combine | None = None) -> Forward:
+    """The logits over the downstream classes: the head after `outputs` of the backbone.
+
+    Args:
+      outputs: as `make_outputs` makes it.
+      head: what reads them.
+      combine: of the prompt, where it makes several images of one.
+    """
 
     def forward(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
-        return head.apply(parts["head"], outputs(parts, images, **more))
+        logits = head.apply(parts["head"], outputs(parts, images, **more))
+        return views.combined(logits, len(images), combine)
 
     return forward

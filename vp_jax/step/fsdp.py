@@ -7,13 +7,14 @@ sharded data parallel", Zhao et al. 2023, arXiv 2304.11277; here without gradien
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put, replicated
 
 LEAST = 2**14
@@ -21,6 +22,9 @@ LEAST = 2**14
 
 _OF_WEIGHTS = ("sharding_constraint", "convert_element_type")  # what is done to them first
 _BARRIER = "optimization_barrier"
+
+AnyForward = TypeVar("AnyForward", bound=Callable[..., Any])
+"""A `Forward`, or a function of the same arguments that returns something else."""
 
 
 def split(mesh: Mesh, weight: Any) -> NamedSharding:
@@ -44,7 +48,7 @@ def put_frozen(frozen: Parts, mesh: Mesh) -> Parts:
     }
 
 
-def gather_on_use(forward: Forward, mesh: Mesh) -> Forward:
+def gather_on_use(forward: AnyForward, mesh: Mesh) -> AnyForward:
     """The same function for a backbone as `put_frozen` leaves it.
 
     Gathered weights are not kept for the backward pass; all else is, as without it.
@@ -53,14 +57,14 @@ def gather_on_use(forward: Forward, mesh: Mesh) -> Forward:
         return forward
     everywhere = replicated(mesh)
 
-    def gathering(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
+    def gathering(parts: Parts, images: jax.Array, **more: Any) -> Any:
         shapes = {x.shape for x in jax.tree.leaves(parts["backbone"]) if x.size >= LEAST}
 
         def keeps(primitive: Any, *avals: Any, **_: Any) -> bool:
             of_weights = primitive.name in _OF_WEIGHTS and avals[0].shape in shapes
             return not of_weights and primitive.name != _BARRIER
 
-        def inner(parts: Parts, images: jax.Array, more: dict[str, Any]) -> jax.Array:
+        def inner(parts: Parts, images: jax.Array, more: dict[str, Any]) -> Any:
             # Else the compiler would gather all weights once, before the loop over many steps.
             mine, images = jax.lax.optimization_barrier((parts["backbone"], images))
             whole = jax.lax.with_sharding_constraint(mine, everywhere)
@@ -68,4 +72,4 @@ def gather_on_use(forward: Forward, mesh: Mesh) -> Forward:
 
         return jax.checkpoint(inner, policy=keeps)(parts, images, more)
 
-    return gathering
+    return gathering  # type: ignore[return-value] # it takes and returns what `forward` does

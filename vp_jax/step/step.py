@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from vp_jax.data.augment import Mix, Mixing
 from vp_jax.errors import UserError
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.penalties import Penalties
 from vp_jax.step.tally import Tally
 
 
@@ -30,8 +31,8 @@ class State(NamedTuple):
     Attributes:
       step: number of updates made, int32.
       tuned: parameters of the parts that train, by part.
-      mapping: `{"head": parameters}` of an output mapping, which gradients do not train; else
-        empty.
+      mapping: parts that are found, not trained by gradients: `{"head": parameters}` of an output
+        mapping, `{"centroids": ...}` by which a prompt tells images apart; else empty.
       opt_state: of the optax optimiser.
       key: data of the random key of the run, uint32; constant, the step is folded into it.
       sums: totals since they were last read and reset.
@@ -57,9 +58,15 @@ TrainStep = Callable[[State, Any, Batch], tuple[State, StepMetrics]]
 EvalStep = Callable[..., tuple[Sums, jax.Array, jax.Array]]
 
 
-def zero_metrics(state: State) -> StepMetrics:
-    """Metrics with the names, shapes and types of those that a step from this state returns."""
+def zero_metrics(state: State, penalties: Iterable[str] = ()) -> StepMetrics:
+    """Metrics with the names, shapes and types of those that a step from this state returns.
+
+    Args:
+      state: before the step.
+      penalties: the names of those that the step has.
+    """
     names = ("loss", "grad_norm", *(f"grad_norm/{part}" for part in state.tuned))
+    names += tuple(f"penalty/{name}" for name in penalties)
     return {name: jnp.zeros_like(state.sums.loss) for name in names}
 
 
@@ -109,13 +116,14 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     counting: Tally | None = None,
     mixing: Mixing | None = None,
+    penalties: Penalties | None = None,
 ) -> TrainStep:
     """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
 
-    The loss is the mean cross-entropy over the unmasked rows, differentiated with respect to
-    `state.tuned` alone; `frozen` holds the parameters of all other parts and is an argument, not a
-    constant of the program. The metrics are scalars of this step: `loss`, `grad_norm`, and
-    `grad_norm/PART` of every tuned part.
+    The loss is the mean cross-entropy over the unmasked rows, plus penalties, differentiated with
+    respect to `state.tuned` alone; `frozen` holds the parameters of all other parts and is an
+    argument, not a constant of the program. The metrics are scalars of this step: `loss`,
+    `grad_norm`, and `grad_norm/PART` of every tuned part.
 
     Args:
       forward: from parts and images to logits.
@@ -123,6 +131,8 @@ def make_train_step(
       counting: counts the source logits of the batch in `state.counts`; its outputs and head then
         stand for `forward`.
       mixing: draws how images and labels of a batch are mixed, from the step's key.
+      penalties: what is added to the loss, not to that of `state.sums`; the metrics have
+        `penalty/NAME` of each, without its weight.
 
     Raises:
       UserError: `counting` and `mixing` together: an image of two labels is no vote for either.
@@ -137,7 +147,7 @@ def make_train_step(
         if mixing is not None:
             mix = mixing(jax.random.fold_in(rng, MIXING_STREAM), batch.mask)
 
-        def loss_fn(tuned: Parts) -> tuple[jax.Array, tuple[Sums, jax.Array]]:
+        def loss_fn(tuned: Parts) -> tuple[jax.Array, Any]:
             parts = {**frozen, **state.mapping, **tuned}
             known: dict[str, Any] = {"label": batch.label, "features": batch.features}
             counts = state.counts
@@ -145,12 +155,18 @@ def make_train_step(
                 logits = forward(parts, batch.image, rng=rng, mix=mix, **known)
             else:
                 source_logits = counting.outputs(parts, batch.image, rng=rng, **known)
-                logits = counting.head.apply(parts["head"], source_logits)
+                logits = counting.logits(parts, source_logits, batch)
                 counts = counting.add(counts, jax.lax.stop_gradient(source_logits), batch)
             sums = batch_sums(logits, batch, mix)
-            return sums.loss / jnp.maximum(sums.count, 1.0), (sums, counts)
+            loss, values = sums.loss / jnp.maximum(sums.count, 1.0), {}
+            if penalties is not None:
+                values = penalties.of(parts, batch, rng=rng, mix=mix, **known)
+                loss += penalties.total(values)
+            return loss, (sums, counts, values)
 
-        (loss, (sums, counts)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.tuned)
+        (loss, (sums, counts, values)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+            state.tuned
+        )
         updates, opt_state = optimizer.update(grads, state.opt_state, state.tuned)
         first_failure = (state.failed_step < 0) & ~jnp.isfinite(loss)
         state = state._replace(
@@ -163,6 +179,7 @@ def make_train_step(
         )
         norms = {part: optax.tree.norm(grads[part]) for part in grads}
         each = {f"grad_norm/{part}": norm for part, norm in norms.items()}
+        each |= {f"penalty/{name}": x for name, x in values.items()}
         return state, {"loss": loss, "grad_norm": optax.tree.norm(norms), **each}
 
     return train_step

@@ -35,12 +35,14 @@ class Log(NamedTuple):
       step: number of updates made when the row was written, int32 `[LOG_ROWS]`.
       sums: totals since the row before, each `[LOG_ROWS]`, or `[LOG_ROWS, N]` of N members.
       grad_norm: of the row's step, likewise.
+      penalties: of the row's step, by name, likewise.
       written: how many rows.
     """
 
     step: jax.Array
     sums: Sums
     grad_norm: jax.Array
+    penalties: dict[str, jax.Array]
     written: jax.Array
 
 
@@ -73,21 +75,24 @@ def make_advance(
     pace: Pace,
     total_steps: int,
     mesh: Mesh,
+    penalties: Sequence[str] = (),
 ) -> Advance:
     """The way of training that fits a feed and a step; each compiles one program for all steps.
 
-    There is a split for each member that the step trains.
+    There is a split for each member that the step trains; `penalties` are the names of those that
+    it has.
     """
     logged = _logged(train_step, pace)
     if isinstance(feed, ResidentFeed):
-        return _from_devices(logged, feed, splits, pace, mesh)
-    return _from_host(logged, feed, splits[0], total_steps, mesh)
+        return _from_devices(logged, feed, splits, pace, mesh, penalties)
+    return _from_host(logged, feed, splits[0], total_steps, mesh, penalties)
 
 
-def _empty_log(sums: Sums) -> Log:
+def _empty_log(sums: Sums, penalties: Sequence[str]) -> Log:
     rows = jnp.zeros((LOG_ROWS, *sums.loss.shape), jnp.float32)
     steps = jnp.zeros(LOG_ROWS, jnp.int32)
-    return Log(steps, Sums(rows, rows, rows), rows, jnp.zeros((), jnp.int32))
+    each = dict.fromkeys(penalties, rows)
+    return Log(steps, Sums(rows, rows, rows), rows, each, jnp.zeros((), jnp.int32))
 
 
 LoggedStep = Callable[[State, Log, Parts, Batch], tuple[State, Log, StepMetrics]]
@@ -102,12 +107,14 @@ def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
         state, out = train_step(state, frozen, batch)
         is_due = state.step % pace.steps_per_epoch % pace.log_every == 0
         place = jnp.where(is_due, log.written, LOG_ROWS)  # Beyond the end nothing is written.
-        step, sums, grad_norm = jax.tree.map(
+        penalties = {name: out[f"penalty/{name}"] for name in log.penalties}
+        written = jax.tree.map(
             lambda rows, value: rows.at[place].set(value, mode="drop"),
-            (log.step, log.sums, log.grad_norm),
-            (state.step, state.sums, out["grad_norm"]),
+            (log.step, log.sums, log.grad_norm, log.penalties),
+            (state.step, state.sums, out["grad_norm"], penalties),
         )
-        log = Log(step, sums, grad_norm, log.written + is_due)
+        step, sums, grad_norm, penalties = written
+        log = Log(step, sums, grad_norm, penalties, log.written + is_due)
         begun = jax.tree.map(lambda x: jnp.where(is_due, 0.0, x), state.sums)
         return state._replace(sums=begun), log, out
 
@@ -115,7 +122,12 @@ def _logged(train_step: TrainStep, pace: Pace) -> LoggedStep:
 
 
 def _from_devices(
-    logged: LoggedStep, feed: ResidentFeed, splits: Sequence[data.Split], pace: Pace, mesh: Mesh
+    logged: LoggedStep,
+    feed: ResidentFeed,
+    splits: Sequence[data.Split],
+    pace: Pace,
+    mesh: Mesh,
+    penalties: Sequence[str],
 ) -> Advance:
     make_epoch = feed.make_epochs(*splits)
 
@@ -129,8 +141,8 @@ def _from_devices(
 
     step = jax.jit(train_step)  # What looks at it and what calls it share one trace.
     shardings = by_example(mesh), replicated(mesh)
-    in_one_program = _in_one_program(step, shardings, mesh)
-    one_by_one = _one_by_one(step, shardings, mesh)
+    in_one_program = _in_one_program(step, shardings, mesh, penalties)
+    one_by_one = _one_by_one(step, shardings, mesh, penalties)
     current: tuple[int, Any] = (-1, None)
     suits_a_loop: bool | None = None
 
@@ -143,7 +155,8 @@ def _from_devices(
             current = (number, make_epoch(number))
         inputs = feed.store, current[1]
         if suits_a_loop is None:
-            suits_a_loop = _suits_a_loop(step, state, frozen, inputs, mesh)
+            log = _empty_log(state.sums, penalties)
+            suits_a_loop = _suits_a_loop(step, state, log, frozen, inputs, mesh)
         if suits_a_loop:
             return in_one_program(state, frozen, inputs, stop)
         return one_by_one(state, frozen, itertools.repeat(inputs, stop - start))
@@ -152,7 +165,12 @@ def _from_devices(
 
 
 def _suits_a_loop(
-    step: Callable[..., Any], state: State, frozen: Parts, inputs: tuple[Any, ...], mesh: Mesh
+    step: Callable[..., Any],
+    state: State,
+    log: Log,
+    frozen: Parts,
+    inputs: tuple[Any, ...],
+    mesh: Mesh,
 ) -> bool:
     """Whether a step is as fast inside a loop as by itself.
 
@@ -162,12 +180,12 @@ def _suits_a_loop(
     """
     if mesh.devices.flat[0].platform != "cpu":
         return True
-    traced = jax.make_jaxpr(step)(state, _empty_log(state.sums), frozen, *inputs)
+    traced = jax.make_jaxpr(step)(state, log, frozen, *inputs)
     return "conv_general_dilated" not in primitives(traced.jaxpr)
 
 
 def _in_one_program(
-    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh
+    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh, penalties: Sequence[str]
 ) -> Callable[..., tuple[State, Log, StepMetrics]]:
     """Makes steps from `state.step` up to `stop` by a loop on the devices.
 
@@ -175,6 +193,7 @@ def _in_one_program(
       step: `(state, log, frozen, *inputs)`.
       shardings: of its inputs.
       mesh: the devices.
+      penalties: names of those that the step has.
     """
     everywhere = replicated(mesh)
 
@@ -184,7 +203,11 @@ def _in_one_program(
         return jax.lax.while_loop(
             lambda carry: carry[0].step < stop,
             lambda carry: step(carry[0], carry[1], frozen, *inputs),
-            (state, _empty_log(state.sums), step_lib.zero_metrics(state)),
+            (
+                state,
+                _empty_log(state.sums, penalties),
+                step_lib.zero_metrics(state, penalties),
+            ),
         )
 
     program = jax.jit(
@@ -197,7 +220,7 @@ def _in_one_program(
 
 
 def _one_by_one(
-    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh
+    step: Callable[..., Any], shardings: tuple[Any, ...], mesh: Mesh, penalties: Sequence[str]
 ) -> Callable[..., tuple[State, Log, StepMetrics]]:
     """Makes a step for each of some inputs; the host runs ahead of the devices by a few.
 
@@ -214,7 +237,7 @@ def _one_by_one(
     def train(
         state: State, frozen: Parts, every: Iterable[tuple[Any, ...]]
     ) -> tuple[State, Log, StepMetrics]:
-        log = put(_empty_log(state.sums), everywhere)
+        log = put(_empty_log(state.sums, penalties), everywhere)
         in_flight: collections.deque[jax.Array] = collections.deque()
         for inputs in every:
             state, log, out = program(state, log, frozen, *inputs)
@@ -227,9 +250,14 @@ def _one_by_one(
 
 
 def _from_host(
-    logged: LoggedStep, feed: HostFeed, split: data.Split, total_steps: int, mesh: Mesh
+    logged: LoggedStep,
+    feed: HostFeed,
+    split: data.Split,
+    total_steps: int,
+    mesh: Mesh,
+    penalties: Sequence[str],
 ) -> Advance:
-    one_by_one = _one_by_one(logged, (by_example(mesh),), mesh)
+    one_by_one = _one_by_one(logged, (by_example(mesh),), mesh, penalties)
     batches: Iterator[Batch] | None = None
 
     def advance(
@@ -243,11 +271,16 @@ def _from_host(
     return advance
 
 
-def rows(log: Log) -> list[tuple[int, list[dict[str, float]], list[float]]]:
-    """The rows of a log on the host: step, and mean losses and gradient norms by member."""
-    steps, sums, norms, count = jax.device_get(log)
+def rows(log: Log) -> list[tuple[int, list[dict[str, float]]]]:
+    """The rows of a log on the host: the step, and of each member `loss`, `accuracy`, `grad_norm`
+    and `penalty/NAME`."""
+    steps, sums, norms, penalties, count = jax.device_get(log)
+    more = {"grad_norm": norms, **{f"penalty/{name}": x for name, x in penalties.items()}}
     found = []
     for i in range(int(count)):
         each = [step_lib.means(Sums(*own)) for own in np.reshape([x[i] for x in sums], (3, -1)).T]
-        found.append((int(steps[i]), each, [float(x) for x in np.ravel(norms[i])]))
+        for name, values in more.items():
+            for own, value in zip(each, np.ravel(values[i]), strict=True):
+                own[name] = float(value)
+        found.append((int(steps[i]), each))
     return found

@@ -93,6 +93,7 @@ class Experiment:
       key: random key of training and evaluation.
       identity: what a checkpoint must agree with to belong to this run.
       advice: what to say of its settings.
+      penalties: weights of what is added to the loss, by names of `step.penalties`; no zeros.
     """
 
     tune: tuple[str, ...]
@@ -121,6 +122,7 @@ class Experiment:
     key: jax.Array
     identity: dict[str, Any]
     advice: Advice = Advice()
+    penalties: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
@@ -139,5 +141,6 @@ class Experiment:
 
     @property
     def mapping(self) -> Parts:
-        """`{"head": parameters}` of an output mapping at the start; else empty."""
+        """What changes by other means than gradients, at the start: `{"head": parameters}` of an
+        output mapping, `{"centroids": ...}` of a prompt that needs them."""
         return {part: x for part, x in self.initial.items() if part not in self.tune}

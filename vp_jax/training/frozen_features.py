@@ -55,7 +55,7 @@ def with_features(
     names = {split.name for task in tasks for split in task.splits if split.name not in changing}
     parts = put_frozen({"backbone": first.frozen["backbone"]}, first.mesh)
     settings = first.backbone, first.prompt, parts, first.mesh, first.loop.batch_size
-    compute = _make_compute(tasks[0], *settings)
+    compute = make_compute(tasks[0], *settings)
     if workdir is not None:
         compute = functools.partial(_kept, workdir / FEATURES, compute, _origin(experiments))
     known = _with_features(tasks, compute, names if only is None else names & {*only})
@@ -77,7 +77,7 @@ def tested_with_features(
     """
     if not are_asked_for(prompt):
         return task
-    compute = _make_compute(task, backbone, prompt, parts, mesh, batch_size)
+    compute = make_compute(task, backbone, prompt, parts, mesh, batch_size)
     return _with_features([task], compute, {"test"})[0]
 
 
@@ -86,9 +86,13 @@ def forget(workdir: pathlib.Path) -> None:
     features_lib.forget(workdir / FEATURES)
 
 
-def _make_compute(
+def make_compute(
     task: TaskData, backbone: Backbone, prompt: Chain, parts: Parts, mesh: Mesh, batch_size: int
 ) -> Compute:
+    """A function of a split of a task: what the backbone makes of its images without a prompt.
+
+    The arguments are those of `tested_with_features`.
+    """
     outputs = gather_on_use(make_outputs(backbone, prompt, "features", resized=task.resized), mesh)
     feed = HostFeed(batch_size, 0, mesh, workers=0)
     run = features_lib.make_compute(outputs, jax.random.key(0), feed, mesh)

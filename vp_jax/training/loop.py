@@ -22,6 +22,7 @@ from vp_jax.records.record import keep, of_task
 from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.sharding import put
+from vp_jax.training import centroids
 from vp_jax.training.advance import Pace, make_advance, rows
 from vp_jax.training.evaluation import Evaluation, make_evaluate_together
 from vp_jax.training.members import pick
@@ -67,6 +68,10 @@ class Loop(Start):
 
     def _begin(self) -> None:
         experiment = self.experiment
+        if experiment.prompt.routings:
+            found = self.members.stack([centroids.find(e) for e in self.members.experiments])
+            mapping = {**self.state.mapping, **put(found, self.everywhere)}
+            self.state = self.state._replace(mapping=mapping)
         if experiment.tally is not None:
             heads = [zero_shot.head() for zero_shot in self.zero_shots]
             if experiment.head.head.refit == "epoch" and experiment.tuned:
@@ -104,7 +109,8 @@ class Loop(Start):
 
     def _set_mappings(self, heads: list[dict[str, Any]]) -> None:
         """Takes these mappings, where a member trains, and counts anew."""
-        mapping = self.members.stack([{"head": head} for head in heads])
+        stacked = self.members.stack([{"head": head} for head in heads])
+        mapping = {**self.state.mapping, **stacked}
         counts = np.zeros(self.state.counts.shape, np.float32)
         fitted = put((mapping, counts), self.everywhere)
         if len(self.members) > 1:
@@ -137,7 +143,10 @@ class Loop(Start):
         pace = Pace(experiment.steps_per_epoch, settings.log_every_steps)
         total_steps, splits = experiment.total_steps, self.split("train")
         train_step = members.train_step()
-        advance = make_advance(train_step, self.feed, splits, pace, total_steps, self.mesh)
+        penalties = tuple(experiment.penalties)
+        advance = make_advance(
+            train_step, self.feed, splits, pace, total_steps, self.mesh, penalties
+        )
         needs_zero_shot = self.is_fresh
         first_of_start, allowed = self.step, 1
         total, seen = self._images_seen(total_steps), self._images_seen(self.step)
@@ -205,18 +214,14 @@ class Loop(Start):
         every = self.settings.checkpoint_every_steps
         return every > 0 and self.step % every == 0
 
-    def _write(
-        self, step: int, means: list[dict[str, float]], grad_norms: list[float]
-    ) -> dict[str, str]:
+    def _write(self, step: int, means: list[dict[str, float]]) -> dict[str, str]:
         """Writes a row for every member that trains; the progress bar shows their means."""
         rates = jax.device_get(self._rates(np.int32(step - 1)))
         training = [i for i, stopped in enumerate(self.progress.stopped) if stopped < 0]
         for i in training:
             values = {
                 "epoch": step / self.experiment.steps_per_epoch,
-                "train/loss": means[i]["loss"],
-                "train/accuracy": means[i]["accuracy"],
-                "train/grad_norm": grad_norms[i],
+                **{f"train/{name}": value for name, value in means[i].items()},
                 **learning_rates(rates[i]),
             }
             self._metrics[i].write(step, values)

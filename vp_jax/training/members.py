@@ -12,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vp_jax.prompts import Chain
 from vp_jax.prompts.canvas import Masks, canvas, differing, on_canvas
 from vp_jax.step import step as step_lib
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.step.fsdp import gather_on_use
+from vp_jax.step.penalties import Penalties, make_change
 from vp_jax.step.sharding import put, replicated
 from vp_jax.step.step import EvalStep, State, StepMetrics, TrainStep
 from vp_jax.training.experiment import Experiment
@@ -117,11 +119,21 @@ class Members:
 
     def outputs(self, masks: Masks | None, *, augmented: bool = False) -> Forward:
         """From parts and images to what the head reads, for one member with these masks."""
-        first = self.first
-        prompt = first.prompt if masks is None else on_canvas(first.prompt, masks)
+        first, prompt = self.first, self._prompt(masks)
         augment, takes = first.augment if augmented else None, first.head.head.takes
         outputs = make_outputs(first.backbone, prompt, takes, augment, first.task.resized)
         return gather_on_use(outputs, first.mesh)
+
+    def penalties(self, masks: Masks | None) -> Penalties | None:
+        """What is added to the loss of one member with these masks."""
+        first, prompt = self.first, self._prompt(masks)
+        if not first.penalties:
+            return None
+        change = make_change(first.backbone, prompt, first.augment, first.task.resized)
+        return Penalties(first.penalties, gather_on_use(change, first.mesh))
+
+    def _prompt(self, masks: Masks | None) -> Chain:
+        return self.first.prompt if masks is None else on_canvas(self.first.prompt, masks)
 
     @property
     def eval_argument(self) -> Any:
@@ -144,7 +156,11 @@ class Members:
         first, head = self.first, self.first.head.head
         if len(self) == 1:
             return step_lib.make_train_step(
-                first.train_forward, first.optimizer, first.counting, first.mixing
+                first.train_forward,
+                first.optimizer,
+                first.counting,
+                first.mixing,
+                self.penalties(None),
             )
 
         def of_member(
@@ -152,10 +168,11 @@ class Members:
         ) -> tuple[State, StepMetrics]:
             outputs = self.outputs(traits.masks, augmented=True)
             train_step = step_lib.make_train_step(
-                make_forward(outputs, head),
+                make_forward(outputs, head, first.prompt.combine),
                 first.make_optimizer(traits.rates),
                 first.counting and first.counting._replace(outputs=outputs),
                 first.mixing,
+                self.penalties(traits.masks),
             )
             after, metrics = train_step(state, frozen, batch)
             kept = jax.tree.map(lambda a, b: jnp.where(traits.active, a, b), after, state)
@@ -175,7 +192,7 @@ class Members:
             return step_lib.make_eval_step(first.forward)
 
         def of_member(parts: Parts, key: jax.Array, batch: Batch, masks: Any) -> Any:
-            forward = make_forward(self.outputs(masks), first.head.head)
+            forward = make_forward(self.outputs(masks), first.head.head, first.prompt.combine)
             return step_lib.make_eval_step(forward)(parts, key, batch)
 
         def eval_step(parts: Parts, keys: jax.Array, batch: Batch, masks: Any) -> Any:

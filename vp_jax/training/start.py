@@ -79,8 +79,8 @@ def feed_of(
 
 def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
     """The way in which a run's parts are evaluated; those without a prompt unprompted."""
-    tuned = {part: x for part, x in experiment.tuned.items() if part == "prompt"}
-    prompt = put(tuned, replicated(mesh))
+    of_prompt = {p: x for p, x in experiment.initial.items() if p in ("prompt", "centroids")}
+    prompt = put(of_prompt, replicated(mesh))
     return make_evaluate(experiment.forward, experiment.key, experiment.task, feed, mesh, prompt)
 
 
