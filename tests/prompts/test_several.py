@@ -166,7 +166,7 @@ MISTAKES = {
     "ensemble(pad(3), 2) | class_wise(pad(3), 4)": "makes several images of one, and so does ens",
     "within(ensemble(pad(3), 2), 8)": "within takes images one by one, and ensemble.* outside",
     "ensemble(class_wise(pad(3), 2), 2)": "ensemble takes images one by one, and class_wise",
-    "cluster(pad(3) | cluster(full, 2), 2)": "cluster: images are told apart by centroids within it",
+    "cluster(pad(3) | cluster(full, 2), 2)": "cluster: images are told .* within it",
     "cluster(pad(3), 2) | within(cluster(full, 2), 8)": "by centroids, and so does cluster",
 }
 
