@@ -94,6 +94,14 @@ def test_its_picture(name):
     assert (drawn != 128).any() and (drawn[..., :1] == drawn).all()
 
 
+def test_the_picture_of_a_filter_within_another_stage():
+    stage = prompts.within(prompts.conv(3), 255)
+    params = moved(begun(stage))
+    np.testing.assert_array_equal(
+        prompts.to_image(stage, params, SHAPE), prompts.to_image(prompts.conv(3), params, SHAPE)
+    )
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_its_text_is_read_back(name):
     assert str(prompts.parse(str(STAGES[name])).stages[0]) == str(STAGES[name])

@@ -27,6 +27,7 @@ from vp_jax.prompts.stage import Stage as Stage
 from vp_jax.prompts.stage import stage as stage
 from vp_jax.prompts.stages.affine import affine as affine
 from vp_jax.prompts.stages.blur import blur as blur
+from vp_jax.prompts.stages.border import border as border
 from vp_jax.prompts.stages.class_wise import class_wise as class_wise
 from vp_jax.prompts.stages.clip import clip as clip
 from vp_jax.prompts.stages.cluster import cluster as cluster
