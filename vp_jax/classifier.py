@@ -25,6 +25,7 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.step.forward import (
     NO_LABEL,
+    OF_PROMPT,
     Forward,
     Parts,
     make_forward,
@@ -184,7 +185,7 @@ class Classifier:
     @property
     def _seeing(self) -> Parts:
         """The parts by which images are prompted."""
-        names = ("prompt", "centroids", *(("backbone",) if self._asks_for_features else ()))
+        names = (*OF_PROMPT, *(("backbone",) if self._asks_for_features else ()))
         return {name: self.parts[name] for name in names if name in self.parts}
 
     @functools.cached_property

@@ -22,6 +22,7 @@ from vp_jax.records.finished import going_on
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
+from vp_jax.step.forward import OF_PROMPT
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
@@ -121,7 +122,7 @@ def evaluate(
         task,
         feed,
         mesh,
-        {part: x for part, x in classifier.parts.items() if part == "prompt"},
+        {part: x for part, x in classifier.parts.items() if part in OF_PROMPT},
     )
     zero_shot = run_evaluate(before.parts(), task.test) if before.exists else None
     test = zero_shot

@@ -26,9 +26,9 @@ def test_the_limits():
     stage = prompts.masked(FULL, layers=3, patch=4)
     params = stage.init(KEY, SHAPE)
     whole = stage.apply(with_mask(params, 1.0), IMAGES)
-    np.testing.assert_allclose(whole, FULL.apply(params["prompt"], IMAGES), atol=1e-6)
+    np.testing.assert_allclose(whole, FULL.apply(params["inner"], IMAGES), atol=1e-6)
     np.testing.assert_array_equal(stage.apply(with_mask(params, 0.0), IMAGES), IMAGES)
-    none = {**params, "prompt": {"delta": jnp.zeros(SHAPE)}}
+    none = {**params, "inner": {"delta": jnp.zeros(SHAPE)}}
     np.testing.assert_array_equal(stage.apply(none, IMAGES), IMAGES)
 
 
@@ -36,7 +36,7 @@ def test_the_limits():
 def test_a_mask_has_one_value_for_a_patch_and_is_the_images_own(patch):
     stage = prompts.masked(FULL, layers=4, patch=patch)
     params = stage.init(KEY, SHAPE)
-    params = {**params, "prompt": {"delta": jnp.ones(SHAPE)}}
+    params = {**params, "inner": {"delta": jnp.ones(SHAPE)}}
     mask = np.asarray(stage.apply(params, IMAGES) - IMAGES)
     rows = np.add.reduceat(mask, range(0, 12, patch), axis=1)
     assert np.abs(mask[0] - mask[1]).max() > 1e-3 and rows.shape[1] == -(-12 // patch)
@@ -75,7 +75,7 @@ def test_it_learns(init):
 
     found = slopes(params)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))
-    assert np.abs(found["prompt"]["delta"]).max() > 0
+    assert np.abs(found["inner"]["delta"]).max() > 0
     of_mask = [np.abs(x["kernel"]).max() > 0 for x in found["mask"]]
     assert of_mask == [init != "zeros"] * 2
 

@@ -14,7 +14,12 @@ from vp_jax.errors import UserError
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.metrics import read_metrics
 
-OFTEN = {"checkpoint_every_steps": 7, "epochs": 1, "optimizer.learning_rate": 0.1}
+OFTEN = {
+    "checkpoint_every_steps": 7,
+    "log_every_steps": 5,
+    "epochs": 1,
+    "optimizer.learning_rate": 0.1,
+}
 PLAIN = "normalize | pad(2)"
 
 

@@ -22,6 +22,9 @@ NO_LABEL = -1
 Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
 # and, where that asks for them, "centroids"
 
+OF_PROMPT = ("prompt", "centroids")
+"""The parts by which a prompt acts."""
+
 
 class Forward(Protocol):
     """Maps parts and uint8 images `[B, h, w, 3]`, mixed or not, to an array `[B, N]`, float32.

@@ -55,7 +55,7 @@ def make_evaluate(
       task: whose metric is taken.
       feed: of the batches.
       mesh: the devices.
-      prompt: `{"prompt": parameters}` of any values, so that parts without one need no program of
+      prompt: the parts of `OF_PROMPT`, of any values, so that parts without them need no program of
         their own.
     """
     run = make_evaluate_together(make_eval_step(forward), key, [task], feed, mesh)

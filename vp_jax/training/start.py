@@ -21,7 +21,7 @@ from vp_jax.records import record as record_lib
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.saved_checkpoints import set_aside
 from vp_jax.records.workdir import CHECKPOINTS
-from vp_jax.step.forward import Parts
+from vp_jax.step.forward import OF_PROMPT, Parts
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import put, replicated
 from vp_jax.step.step import State
@@ -79,7 +79,7 @@ def feed_of(
 
 def evaluate_of(experiment: Experiment, feed: Feed, mesh: Mesh) -> Evaluate:
     """The way in which a run's parts are evaluated; those without a prompt unprompted."""
-    of_prompt = {p: x for p, x in experiment.initial.items() if p in ("prompt", "centroids")}
+    of_prompt = {p: x for p, x in experiment.initial.items() if p in OF_PROMPT}
     prompt = put(of_prompt, replicated(mesh))
     return make_evaluate(experiment.forward, experiment.key, experiment.task, feed, mesh, prompt)
 

@@ -28,7 +28,7 @@ def masked(
     training and use; here it is group normalisation, over 8 channels of one image, with as many
     parameters: 26,499 of 5 layers and 102,339 of 6, as they say.
 
-    Its parameters are `prompt`, as drawn by that, and `mask`, a dict for every convolution. A
+    Its parameters are `inner`, those of `prompt`, and `mask`, a dict for every convolution. A
     prompt of zeros gives the mask no gradient at the first step, and gets one itself.
 
     Args:
@@ -50,11 +50,11 @@ def masked(
     def init_fn(rng: jax.Array, image_shape: tuple[int, int, int]) -> Params:
         one, two = jax.random.split(rng)
         drawn = init_mask(two, layers, image_shape[-1])
-        return {"prompt": prompt.init(one, image_shape), "mask": drawn}
+        return {"inner": prompt.init(one, image_shape), "mask": drawn}
 
     def apply_fn(params: Params, images: jax.Array, **given: jax.Array) -> jax.Array:
         x = images.astype(jnp.float32)
-        y = prompt.act(params["prompt"], images, **given).astype(jnp.float32)
+        y = prompt.act(params["inner"], images, **given).astype(jnp.float32)
         share = mask(params["mask"], x.reshape(-1, *x.shape[-3:]), pools).reshape(x.shape)
         return (x + share * (y - x)).astype(images.dtype)
 
