@@ -22,8 +22,8 @@ def theta_of(params, seed=2):
 
 def test_it_is_added_where_the_map_of_ones_is_zero():
     params = theta_of(ACAVP.init(KEY, SHAPE))
-    moved = prompts.affine().apply(params["prompt"][0], IMAGES)
-    ones = prompts.affine().apply(params["prompt"][0], np.ones(SHAPE, np.float32))
+    moved = prompts.affine().apply(params["inner"][0], IMAGES)
+    ones = prompts.affine().apply(params["inner"][0], np.ones(SHAPE, np.float32))
     free = np.asarray(ones) == 0
     assert 0 < free.mean() < 1 and (free == free[..., :1]).all()
     np.testing.assert_array_equal(
@@ -39,7 +39,7 @@ def test_black_pixels_of_the_image_are_not_free():
 
 def test_scale_and_color_of_one_are_the_identity():
     params = theta_of(ACAVP.init(KEY, SHAPE))
-    params["prompt"][0]["scale"] = np.full(2, 40, np.float32)
+    params["inner"][0]["scale"] = np.full(2, 40, np.float32)
     np.testing.assert_array_equal(ACAVP.apply(params, IMAGES), IMAGES)
 
 

@@ -23,7 +23,7 @@ def border(
     images of a batch instead. AutoVP (Tsao et al., 2310.08381) is
     `border(resize, bounded=True) | normalize`, and `normalize | border(resize)` for a CLIP.
 
-    Its parameters are `prompt`, those of the prompt, and `border`, theta, float32, [H, W, C], of
+    Its parameters are `inner`, those of the prompt, and `border`, theta, float32, [H, W, C], of
     which only those in free places count. Where a move changes which are free has no gradient.
 
     Args:
@@ -42,12 +42,12 @@ def border(
 
     def init_fn(rng: jax.Array, image_shape: tuple[int, int, int]) -> Params:
         own, of_prompt = jax.random.split(rng)
-        return {"prompt": prompt.init(of_prompt, image_shape), **draw(own, {"border": image_shape})}
+        return {"inner": prompt.init(of_prompt, image_shape), **draw(own, {"border": image_shape})}
 
     def apply_fn(params: Params, images: jax.Array, **given: jax.Array) -> jax.Array:
         of_each = not given.keys().isdisjoint(OF_IMAGES)
         ones = jnp.ones(images.shape if of_each else images.shape[-3:], images.dtype)
-        moved, cover = (prompt.act(params["prompt"], x, **given) for x in (images, ones))
+        moved, cover = (prompt.act(params["inner"], x, **given) for x in (images, ones))
         theta = params["border"]
         values = (jax.nn.sigmoid(theta) if bounded else theta).astype(images.dtype)
         return jnp.where(cover == 0, values, moved)
