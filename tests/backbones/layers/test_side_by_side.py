@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from vp_jax import backbones
+from vp_jax.backbones.layers import side_by_side as side_by_side_lib
 from vp_jax.backbones.layers.side_by_side import side_by_side
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """Tests may be bound to one."""
+    monkeypatch.setattr(side_by_side_lib, "_cores", lambda: 2)
 
 
 def parts_of(batch):
@@ -46,6 +53,11 @@ def test_parts_are_equal_and_not_small(monkeypatch, batch, expected):
 
 def test_several_devices_share_the_batch_already(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 2)
+    assert parts_of(32) == [32]
+
+
+def test_a_core_alone_takes_the_whole_batch(monkeypatch):
+    monkeypatch.setattr(side_by_side_lib, "_cores", lambda: 1)
     assert parts_of(32) == [32]
 
 

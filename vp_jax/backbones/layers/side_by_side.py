@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 import jax
@@ -25,7 +26,8 @@ def side_by_side(apply: OnImages) -> OnImages:
     XLA's CPU backend divides each product and convolution among all cores, which then wait for each
     other. Parts of the batch depend on nothing of each other, so that a core which has finished
     goes on with the next part, and what a part passes on from layer to layer stays in the caches:
-    training takes 5 to 25 % less time. The program is longer and compiles in up to twice the time.
+    training takes 5 to 25 % less time. The program is longer and compiles in up to twice the time,
+    so that a process that may use one core only computes the batch as a whole.
     """
 
     on_part = jax.jit(apply)  # traced and differentiated once for all parts
@@ -40,7 +42,14 @@ def side_by_side(apply: OnImages) -> OnImages:
 
 
 def _count(batch: int) -> int:
-    if jax.device_count() > 1 or jax.local_devices()[0].platform != "cpu":
+    if jax.device_count() > 1 or jax.local_devices()[0].platform != "cpu" or _cores() == 1:
         return 1
     fitting = (n for n in range(1, PARTS + 1) if batch % n == 0 and batch // n >= LEAST_IMAGES)
     return max(fitting, default=1)
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
