@@ -240,8 +240,12 @@ def get_config():
         if rng.random() < 0.2:
             name = mutate_text(rng, name.encode(), (b".", b"=", b" ")).decode(errors="replace")
         arguments.append(f"--config.{name}={_value(rng, name)}")
-    with _command(["train", f"--config={path}", *arguments]) as argv:
-        settings, _ = cli.parse_config(argv)
+    default = config.default
+    try:
+        with _command(["train", f"--config={path}", *arguments]) as argv:
+            settings, _ = cli.parse_config(argv)
+    finally:
+        config.default = default  # A damaged config may have put another in its place.
     setup.check(settings)
 
 

@@ -15,13 +15,15 @@ from vp_jax.records.checkpoints import Checkpoints
 
 
 def clip(tune, **changes):
-    """One epoch of the embedded CLIP."""
+    """One epoch of the embedded CLIP, 16 images a class."""
     settings = {
         "tune": tune,
         "backbone.name": "clip_tiny",
         "head.name": "text",
         "head.templates": ("{}",),
         "prompt": "normalize | pad(4)",
+        "task.shots": 16,
+        "batch_size": 16,
         "epochs": 1,
         "optimizer.learning_rate": 1e-3,
         **changes,
@@ -44,7 +46,7 @@ COMBINATIONS = {
     "everything": clip(("prompt", "backbone", "head"), **{"optimizer.learning_rates.prompt": 1.0}),
     "prompt_linear": clip(("prompt", "head"), **{"head.name": "linear"}),
     "linear_by_steps": clip(("head",), **{"head.name": "linear", "head.solver": "sgd"}),
-    "probe": clip(("head",), **{"head.name": "linear"}),
+    "probe": clip(("head",), **{"head.name": "linear", "task.shots": 0, "batch_size": 64}),
 }
 KEYS = """
     task backbone backbone_fingerprint prompt head tune seed classes train_examples val_examples

@@ -62,10 +62,10 @@ def test_a_core_alone_takes_the_whole_batch(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])
-def test_features_and_gradients_are_those_of_the_whole_batch(monkeypatch, name):
-    params = jax.jit(backbones.init_params, static_argnums=0)(name, jax.random.key(0))
-    backbone = backbones.from_params(name, params)
+def test_features_and_gradients_are_those_of_the_whole_batch(monkeypatch):
+    model = "resnet20_cifar"
+    params = jax.jit(backbones.init_params, static_argnums=0)(model, jax.random.key(0))
+    backbone = backbones.from_params(model, params)
     params = backbone.image_params()
     size = backbone.image_size
     images = jax.random.normal(jax.random.key(1), (16, size, size, 3))
