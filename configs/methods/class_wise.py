@@ -5,13 +5,14 @@
 Chen et al., "Visual Prompting for Adversarial Robustness" (ICASSP 2023, arXiv 2210.06284):
 a frame for each class, on pixels, clipped to images; an image that is trained on has that of
 its class, and where something is predicted class k answers with its own prompt. A prediction
-costs as much as ten.  SGD with learning rate 0.1, momentum 0.9 and a cosine over 50 epochs of
+costs as much as ten. SGD with learning rate 0.1, momentum 0.9 and a cosine over 50 epochs of
 batch 256; their frame is 8 of 32 pixels, here 30 of 224.
 
-The authors attack images in training and have margins between the classes' prompts; neither is
-here, so that a prompt learns nothing of images of other classes. In their code the accuracy
-of each class takes the prompt of the right one, which nobody knows, and attacks are made on
-the model without a prompt. Not yet measured with this code.
+The authors attack images in training and have margins between the classes' prompts; neither
+is here, so that a prompt learns nothing of images of other classes, and predictions are far
+from what training says; `joint=True` trains by what is predicted, at ten times the price. In
+their code the accuracy of each class takes the prompt of the right one, which nobody knows,
+and attacks are made on the model without a prompt. Not yet measured with this code.
 """
 
 from vp_jax import config as base

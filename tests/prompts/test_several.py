@@ -73,6 +73,10 @@ def test_each_class_has_its_own():
         np.testing.assert_allclose(found[number], made(inner, params, target, image), atol=1e-6)
     assert stage.apply(params, IMAGES).shape == (3, *IMAGES.shape)
     assert stage.formula.classes == 3 and stage.combine is views.own_class
+    joint = prompts.class_wise(inner, 3, joint=True)
+    np.testing.assert_array_equal(
+        joint.apply(params, IMAGES, target=TARGET), stage.apply(params, IMAGES)
+    )
 
 
 def test_each_cluster_has_its_own():

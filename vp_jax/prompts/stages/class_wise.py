@@ -12,7 +12,7 @@ from vp_jax.prompts.views import own_class
 
 
 @stage
-def class_wise(prompt: Prompt, classes: Copies) -> Formula:
+def class_wise(prompt: Prompt, classes: Copies, *, joint: bool = False) -> Formula:
     """One prompt a class (C-AVP, Chen et al., arXiv 2210.06284).
 
     Images that are trained on have the prompt of their own class. Where something is predicted, and
@@ -20,14 +20,16 @@ def class_wise(prompt: Prompt, classes: Copies) -> Formula:
     the classes with the prompt of class k, that of class k is in proportion to p_k[k]. A prediction
     so costs K times as much as a step. The authors' measure of accuracy per class takes the prompt
     of the right class, which nobody knows; it is not here, nor are their attacks and margins, with
-    which a prompt also learns what is not of its class. Accuracy in training is that with the right
-    prompt, and says little.
+    which a prompt also learns what is not of its class. Without them it learns nothing of that, and
+    training, whose accuracy is that with the right prompt, may end far from what is predicted.
+    `joint` closes this gap: images that are trained on have all prompts too, at the price of K.
 
     Its parameters are those of `prompt` with a first axis of K; if all K are the same, it is that.
 
     Args:
       prompt: a stage, or a chain of several, which has parameters.
       classes: the number K of classes of the task.
+      joint: whether to train by what is predicted.
 
     Returns:
       The stage. Its `apply` takes `target`, the classes of images `[B, H, W, C]`, int32 [B];
@@ -46,7 +48,7 @@ def class_wise(prompt: Prompt, classes: Copies) -> Formula:
     def apply_fn(
         params: Params, images: jax.Array, *, target: jax.Array | None = None, **given: jax.Array
     ) -> jax.Array:
-        if target is None:
+        if joint or target is None:
             return apply_each(prompt, classes, params, images, given)
         return apply_chosen(prompt, target, params, images, given)
 
