@@ -36,6 +36,10 @@ def default() -> ConfigDict:
 
     config.head = ConfigDict()
     config.head.name = "text"  # of a CLIP: text, linear; else linear or an output mapping
+    config.head.base = "text"  # of residual, temperature: the head whose logits they change
+    config.head.descriptions = placeholder(str)  # of descriptions: a JSON file of texts by class
+    config.head.best_texts = 3  # of descriptions: how many of the texts of a class count
+    config.head.sources = 3  # of mean_frequency, mean_iterative: source classes of each class
     config.head.templates = ("This is a photo of a {}",)  # the flag again for each of several
     config.head.table = ()  # of fixed: a source class for each class, or a mapping.csv
     config.head.many_to_one = False  # let classes share a source class
@@ -80,20 +84,46 @@ def default() -> ConfigDict:
 
     config.batch_size = 256  # of all devices together
     config.epochs = 1000
+    config.start = ConfigDict()
+    config.start.head = False  # fit a layer or a residual to the training images before the start
+    config.start.scan = False  # try sizes, grey, inverted and blurred images first, forward only
+    config.start.scan_images = 500  # of scan: training images, and as many of val
+    config.start.from_run = placeholder(str)  # workdir of a run whose trained prompt to begin with
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"  # any of optax
+    config.optimizer.names = ConfigDict()
+    config.optimizer.names.prompt = placeholder(str)  # None: name; settings are not for others
+    config.optimizer.names.head = placeholder(str)
+    config.optimizer.names.backbone = placeholder(str)
     config.optimizer.learning_rate = 40.0
     config.optimizer.learning_rates = ConfigDict()
     config.optimizer.learning_rates.prompt = placeholder(float)  # None: learning_rate
     config.optimizer.learning_rates.head = placeholder(float)
     config.optimizer.learning_rates.backbone = placeholder(float)
+    config.optimizer.learning_rates.stages = ""  # of stages of the prompt: 'color=0.1, 2=5.0'
+    config.optimizer.gradient = ConfigDict()
+    config.optimizer.gradient.prompt = (
+        ""  # done with it first: unit | clip(0.001); docs/learning.md
+    )
+    config.optimizer.gradient.head = ""
+    config.optimizer.gradient.backbone = ""
     config.optimizer.momentum = 0.9  # of sgd
     config.optimizer.weight_decay = 0.0  # of prompts, and of matrices, not vectors, elsewhere
+    config.optimizer.average = 0.0  # decay of a mean over steps, evaluated and saved; 0: the last
     config.optimizer.settings = ConfigDict()  # further arguments of the optax function
     config.schedule = ConfigDict()
-    config.schedule.name = "warmup_cosine"  # or constant
+    config.schedule.name = "warmup_cosine"  # restarts, drops, constant
     config.schedule.warmup_steps = 1000
     config.schedule.warmup_share = 0.25  # of the steps of a short run that are warm-up at most
+    config.schedule.cycles = 4  # of restarts: cosines from the peak to zero in a run
+    config.schedule.growth = 1.0  # of restarts: the length of a cycle, times that of the last one
+    config.schedule.drop_at = (0.5, 0.72)  # of drops: shares of the run at which the rate drops
+    config.schedule.drop = 0.1  # of drops: by which factor
+    config.loss = ConfigDict()
+    config.loss.label_smoothing = 0.0  # what all classes together have of a training label
+    config.loss.teacher = placeholder(str)  # workdir of a finished run whose answers are learned
+    config.loss.teacher_share = 0.5  # of the loss; the rest is of the labels
+    config.loss.teacher_temperature = 1.0  # above 1: also what it holds for unlikely
 
     config.eval_every_epochs = 1
     config.select_on = "val"  # "test" is the paper's way: the best epoch on the test data

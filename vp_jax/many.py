@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from vp_jax.assembly.members import canonical, member_configs, sweep_config
 from vp_jax.assembly.settings import check_settings, claim, settled
 from vp_jax.assembly.setup import setup_all
+from vp_jax.assembly.teacher import with_teacher
 from vp_jax.assembly.text_features import keep_text_features
 from vp_jax.assembly.vary import Member, grid, parse_vary
 from vp_jax.backbones import Backbone
@@ -80,7 +81,7 @@ def train_many(
             claims.enter_context(claim(folder, own))
         for folder in (workdir, *folders):
             keep_text_features(folder, experiments[0].head)
-        experiments = with_features(experiments, workdir)
+        experiments = with_teacher(with_features(experiments, workdir))
         loop = Loop(experiments, workdir, folders)
         result = finish_sweep(loop, loop.run(), members)
         INTERRUPTS.let_finish()

@@ -10,7 +10,9 @@ from vp_jax import distributed
 from vp_jax.assembly.own_parts import experiment as experiment
 from vp_jax.assembly.own_parts import load_task as load_task
 from vp_jax.assembly.plan import plan
+from vp_jax.assembly.scan import scanned
 from vp_jax.assembly.setup import setup_again
+from vp_jax.assembly.teacher import with_teacher
 from vp_jax.assembly.text_features import keep_text_features
 from vp_jax.assembly.trained import complete
 from vp_jax.backbones import Backbone
@@ -22,7 +24,7 @@ from vp_jax.records.finished import going_on
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
-from vp_jax.step.forward import OF_PROMPT
+from vp_jax.step.forward import OF_PROMPT, head_params
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
@@ -54,6 +56,7 @@ def train(
       UserError: bad settings or input, or a folder that belongs to another run.
     """
     workdir = files.expanded(workdir)
+    run = scanned(run, workdir, backbone)
     planned = plan(run, backbone)
     planned.check(workdir)
     path = workdir / workdir_lib.RESULT
@@ -64,7 +67,7 @@ def train(
         return finished
     made = planned.setup(workdir)
     with planned.claim(workdir):
-        (made,) = with_features([made], workdir)
+        (made,) = with_teacher(with_features([made], workdir))
         keep_text_features(workdir, made.head)
         start = Loop if made.solver is None else LinearProbe
         (outcome,) = start([made], workdir).run()
@@ -115,7 +118,7 @@ def evaluate(
         classifier, best = restore(experiment, workdir, frozen)
     else:
         classifier, best = of_experiment(experiment, before.parts()), 0
-    complete(experiment, workdir, classifier.parts["head"])
+    complete(experiment, workdir, head_params(classifier.parts))
     run_evaluate = make_evaluate(
         classifier.logits(task.resized),
         classifier.key,

@@ -46,7 +46,14 @@ def test_logits_are_those_of_the_chosen_source_classes(name):
 @pytest.mark.parametrize("name", heads.names())
 def test_init_can_be_jitted_and_half_precision_gives_float32(name):
     text = np.eye(CLASSES, SOURCES)
-    data = {"fixed": ([0] * CLASSES,), "semantic": (np.eye(SOURCES), text), "text": (text, 2.0)}
+    data = {
+        "fixed": ([0] * CLASSES,),
+        "semantic": (np.eye(SOURCES), text),
+        "text": (text, 2.0),
+        "descriptions": ([[row[None] for row in text]], 2.0),
+        "residual": (heads.iterative(),),
+        "temperature": (heads.text(text, 2.0),),
+    }
     head = getattr(heads, name)(*data.get(name, ()))
     params = jax.jit(head.init, static_argnums=(1, 2))(KEY, SOURCES, CLASSES)
     eager = head.init(KEY, SOURCES, CLASSES)
@@ -263,7 +270,7 @@ def test_semantic_mistakes():
 
 
 def test_names_and_settings():
-    assert set(heads.names()) <= set(heads.__all__) and len(heads.names()) == 11
+    assert set(heads.names()) <= set(heads.__all__) and len(heads.names()) == 16
     assert heads.by_name("fixed", table=(1, 0)).init(None, 2, 2)["indices"].tolist() == [1, 0]
     with pytest.raises(UserError, match="unknown head 'baysian'; did you mean 'bayesian'"):
         heads.by_name("baysian")

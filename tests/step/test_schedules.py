@@ -71,8 +71,48 @@ def test_the_share_is_a_setting():
         schedules.by_name("warmup_cosine", 1.0, 1, 10, 1.5)
 
 
+@pytest.mark.parametrize("total", [1, 7, 40, 280, 5000])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("warmup_cosine", {}),
+        ("restarts", {"cycles": 1}),
+        ("restarts", {"cycles": 4}),
+        ("restarts", {"cycles": 3, "growth": 2.0}),
+    ],
+)
+def test_schedules_end_when_the_run_ends(name, settings, total):
+    """However long it is, the last rate is the smallest of the last cycle, and next to zero."""
+    rates = np.asarray(schedules.by_name(name, 1.0, 1000, total, **settings)(np.arange(total)))
+    assert rates.max() <= 1 and (rates > -1e-6).all()
+    if total >= 280:
+        assert rates[-1] < 0.005
+        peaks = np.flatnonzero(np.diff(rates) > 0.5) + 1
+        assert len(peaks) == settings.get("cycles", 1) - 1
+        np.testing.assert_allclose(rates[peaks], 1, atol=0.01)
+
+
+def test_one_cycle_is_the_cosine_and_cycles_grow():
+    steps = np.arange(500)
+    expected = schedules.warmup_cosine(2.0, 20, 500)(steps)
+    np.testing.assert_allclose(schedules.restarts(2.0, 20, 500, 1)(steps), expected, atol=1e-6)
+    rates = np.asarray(schedules.restarts(1.0, 0, 700, 3, 2.0)(np.arange(700)))
+    assert (np.flatnonzero(np.diff(rates) > 0.5) + 1).tolist() == [100, 300]
+    np.testing.assert_allclose(rates[[0, 50, 100, 200, 300, 500]], [1, 0.5] * 3, atol=1e-3)
+
+
+def test_drops_are_those_of_the_epochs_of_the_authors():
+    """MultiStepLR with milestones at 50 and 72 % of 200 epochs, 5 steps each."""
+    rates = np.asarray(schedules.by_name("drops", 0.01, 1000, 1000)(np.arange(1000)))
+    expected = 0.01 * np.where(np.arange(1000) < 500, 1, np.where(np.arange(1000) < 720, 0.1, 0.01))
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
 def test_mistakes():
     with pytest.raises(UserError, match="did you mean 'constant'"):
         schedules.by_name("constnat", 1.0, 0, 10)
     with pytest.raises(UserError, match="-1"):
         schedules.by_name("constant", 1.0, -1, 10)
+    for wrong in ({"cycles": 0}, {"growth": 0.0}, {"drop_at": (1.5,)}, {"drop": 0.0}):
+        with pytest.raises(UserError, match=f"schedule.{next(iter(wrong))} is"):
+            schedules.by_name("constant", 1.0, 1, 10, **wrong)

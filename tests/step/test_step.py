@@ -10,6 +10,7 @@ from vp_jax.data.augment import Mix
 from vp_jax.step import step as step_lib
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import make_outputs
+from vp_jax.step.loss import Loss
 
 OPTIMIZER = optax.sgd(0.1, 0.9)
 
@@ -79,6 +80,17 @@ def test_sums_add_up_over_steps():
     assert float(state.sums.count) == 33
     means = step_lib.means(state.sums)
     assert means["loss"] == pytest.approx(float(state.sums.loss) / 33)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothed_labels_give_their_cross_entropy(smoothing):
+    """Against the cross-entropy of a distribution, written out."""
+    batch, logits = tiny_model.batch(8, masked=2), np.random.default_rng(0).normal(size=(8, 3))
+    soft = (1 - smoothing) * np.eye(3)[batch.label] + smoothing / 3
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -(soft * log_p).sum(axis=-1)[:6].sum()
+    sums = step_lib.batch_sums(jnp.float32(logits), batch, loss=Loss(smoothing))
+    assert float(sums.loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_evaluation_counts_every_example_once():

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, heads
-from vp_jax.assembly.head import OF_FEATURES
+from vp_jax.assembly.head import OF_FEATURES, OF_TEXTS, ON_TOP, base_name
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
 from vp_jax.step.sharding import check_devices, make_mesh
@@ -71,7 +71,7 @@ def check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
     Raises:
       UserError: says what does not fit, and what would.
     """
-    name, head = config.backbone.name, config.head.name
+    name, head = config.backbone.name, base_name(config)
     if backbone is not None:
         name = backbone.name
         has_texts = backbone.encode_text is not None
@@ -90,11 +90,12 @@ def check_backbone(config: ConfigDict, backbone: Backbone | None) -> None:
             f"{unknown('backbone', name, backbones.names())}; one of your own is given in Python: "
             "backbone=backbones.from_fn(...) of runs.train, runs.evaluate and vp_jax.load"
         )
-    if head == "text" and not has_texts:
-        fitting = [n for n in heads.names() if n != "text"]
+    if head in OF_TEXTS and not has_texts:
+        fitting = [n for n in heads.names() if n not in (*OF_TEXTS, *ON_TOP)]
+        setting = "base" if config.head.name in ON_TOP else "name"
         raise UserError(
-            f"the head 'text' needs a CLIP, and {name} has no text tower; give "
-            f"--config.head.name={fitting[0]}, or one of {', '.join(fitting[1:])}"
+            f"the head {head!r} needs a CLIP, and {name} has no text tower; give "
+            f"--config.head.{setting}={fitting[0]}, or one of {', '.join(fitting[1:])}"
         )
     if head not in OF_FEATURES and not has_classes:
         raise UserError(
@@ -112,9 +113,9 @@ def check_loaded(config: ConfigDict, backbone: Backbone) -> None:
     Raises:
       UserError: their last layer is missing or of other classes, see `backbones.load`.
     """
-    if config.head.name not in OF_FEATURES and backbone.classify is None:
+    if base_name(config) not in OF_FEATURES and backbone.classify is None:
         raise UserError(
-            f"the head {config.head.name!r} maps source classes, and these weights of "
+            f"the head {base_name(config)!r} maps source classes, and these weights of "
             f"{backbone.name} have no last layer of its classes; give --config.head.name=linear, "
             "other weights, or, in Python, the names of the classes that they have: "
             "backbones.load(..., source_classes=NAMES)"

@@ -7,7 +7,7 @@ import math
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, heads
-from vp_jax.assembly.augment import make_augment, make_mixing
+from vp_jax.assembly.augment import make_augment, make_mixing, mixes
 from vp_jax.assembly.backbone import check_backbone
 from vp_jax.assembly.check_head import check_head
 from vp_jax.assembly.check_run import (
@@ -71,6 +71,11 @@ def check(config: ConfigDict, backbone: Backbone | None = None) -> None:
     check_prompt(config)
     make_augment(config)
     make_mixing(config, image_size=1)
+    if config.loss.teacher and (make_augment(config) is not None or mixes(config)):
+        raise UserError(
+            "config.loss.teacher answers once for each training image, and config.augment changes "
+            "them in every epoch: turn one of the two off"
+        )
     for template in config.head.templates:
         heads.class_texts((), template)
 
@@ -107,6 +112,7 @@ def _check_numbers(config: ConfigDict) -> None:
     check_seed(config.seed, "config.seed")
     check_least("config.backbone.shards", config.backbone.shards, 0)
     check_least("config.task.shots", config.task.shots, 0)
+    check_least("config.start.scan_images", config.start.scan_images, 2)
     for name in ("val_fraction", "test_fraction"):
         if not 0 <= config.task[name] < 1:
             raise UserError(f"config.task.{name} is {config.task[name]}; it must be in [0, 1)")
@@ -116,6 +122,11 @@ def _check_numbers(config: ConfigDict) -> None:
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
     rates = {"learning_rate": config.optimizer.learning_rate}
+    if not 0 <= config.optimizer.average < 1:
+        raise UserError(
+            f"config.optimizer.average is {config.optimizer.average}; it must be in [0, 1), as in "
+            "0.99 for a mean of the last 100 steps or so"
+        )
     special = config.optimizer.learning_rates
     rates |= {f"learning_rates.{p}": special[p] for p in TUNABLE if special[p] is not None}
     check_penalties(dict(config.penalties), config.tune, "config.")

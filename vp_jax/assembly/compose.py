@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from vp_jax import data, prompts
+from vp_jax import data, heads, prompts
 from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment, Mixing
 from vp_jax.errors import UserError
@@ -65,6 +65,13 @@ NO_ADVICE = Advice()
 NOTHING_LEARNS = Optimization(lambda rates: optax.identity())
 
 
+def mapped_parts(head: heads.Head) -> tuple[str, ...]:
+    """The part that has an output mapping, which changes though gradients do not train it."""
+    if head.takes != "logits" or (head.trainable and not head.own):
+        return ()
+    return ("base",) if head.own else ("head",)
+
+
 def steps_per_epoch(task: data.TaskData, loop: LoopSettings) -> int:
     """Steps that an epoch has; 1 for tasks that can only be tested on."""
     return data.steps_per_epoch(max(len(task.train), 1), loop.batch_size)
@@ -108,15 +115,14 @@ def compose(
         prompt is for another number of classes.
     """
     takes = head.head.takes
-    parts: Parts = {
-        "backbone": backbone.image_params(takes),
-        "head": head.params,
-        "prompt": prompt_params,
-    }
+    own, base = heads.split(head.head, head.params)
+    parts: Parts = {"backbone": backbone.image_params(takes), "head": own, "prompt": prompt_params}
+    if base:
+        parts["base"] = base
     if "prompt" in tune:
         check_classes(prompt, task)
         parts |= none_yet(prompt, backbone.embed_dim)
-    changing = {*tune, "centroids", *(() if head.head.trainable else ("head",))}
+    changing = {*tune, "centroids", *mapped_parts(head.head)}
 
     def outputs_with(augment: Augment | None) -> Forward:
         return gather_on_use(make_outputs(backbone, prompt, takes, augment, task.resized), mesh)

@@ -12,6 +12,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, distributed, heads
+from vp_jax.assembly import descriptions
 from vp_jax.assembly.class_texts import Reader, introduce
 from vp_jax.assembly.text_features import (
     DamagedTexts,
@@ -31,10 +32,26 @@ from vp_jax.records.finished import load_part
 from vp_jax.records.workdir import TEXT_FEATURES
 from vp_jax.training.experiment import HeadOfRun
 
-FITTED = ("frequency", "iterative", "bayesian", "bayesian_plus")
-OF_FEATURES = ("text", "linear")
-READ_NAMES = ("text", "semantic")
+FITTED = (
+    *("frequency", "iterative", "mean_frequency", "mean_iterative"),
+    *("bayesian", "bayesian_plus"),
+)
+OF_FEATURES = ("text", "descriptions", "linear")
+OF_TEXTS = ("text", "descriptions")
+READ_NAMES = (*OF_TEXTS, "semantic")
 """Heads that are made of the names of the classes."""
+ON_TOP = ("residual", "temperature")
+"""Heads that stand on another one."""
+
+
+def base_name(config: ConfigDict) -> str:
+    """The head that makes logits of what the backbone gives: the one that others stand on."""
+    return config.head.base if config.head.name in ON_TOP else config.head.name
+
+
+def restored_head(config: ConfigDict) -> heads.Head:
+    """The head of a run whose parameters are there already."""
+    return heads.restored(config.head.name, config.head.base)
 
 
 def is_probe(config: ConfigDict) -> bool:
@@ -66,7 +83,9 @@ def make_head(
       UserError: the class count and the head disagree, or the run to take the head from does not
         fit.
     """
-    head = _make(config, backbone, class_names, texts)
+    head = _make(config, base_name(config), backbone, class_names, texts)
+    if config.head.name in ON_TOP:
+        head = heads.by_name(config.head.name, base=head)
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
     meaningful = config.head.name not in ("linear", "fully_connected")
     params = head.init(key, inputs, len(class_names))
@@ -74,7 +93,9 @@ def make_head(
         params = {**params, "kernel": backbone.logit_scale * texts["text_features"].T}
         meaningful = True
     if config.head.from_run is not None:
-        params = _from_run(config, backbone, params, classes or Classes(class_names))
+        own, base = heads.split(head, params)
+        known = classes or Classes(class_names)
+        params = {**base, **_from_run(config, backbone, own, known)}
         meaningful = True
     return HeadOfRun(head, jax.device_get(params), meaningful, texts, origin)
 
@@ -98,11 +119,18 @@ def starts_from_text(config: ConfigDict, backbone: Backbone) -> bool:
 
 
 def _make(
-    config: ConfigDict, backbone: Backbone, class_names: tuple[str, ...], texts: Features
+    config: ConfigDict,
+    name: str,
+    backbone: Backbone,
+    class_names: tuple[str, ...],
+    texts: Features,
 ) -> heads.Head:
-    settings, name = config.head, config.head.name
+    settings = config.head
     if name == "text":
         return heads.text(texts["text_features"], np.float32(backbone.logit_scale))
+    if name == "descriptions":
+        scale = np.float32(backbone.logit_scale)
+        return descriptions.make_head(texts, scale, settings.best_texts)
     if name == "semantic":
         return heads.semantic(
             texts["source_features"], texts["text_features"], many_to_one=settings.many_to_one
@@ -115,6 +143,8 @@ def _make(
     arguments = {
         "frequency": {"many_to_one": settings.many_to_one},
         "iterative": {"many_to_one": settings.many_to_one},
+        "mean_frequency": {"sources": settings.sources},
+        "mean_iterative": {"sources": settings.sources},
         "bayesian": {"smoothing": settings.smoothing},
         "bayesian_plus": {"smoothing": settings.smoothing, "top_share": settings.top_share},
     }
@@ -136,12 +166,15 @@ def make_texts(
     if tower is None:
         introduce(task, None)
         return {}, {}
-    name = config.head.name
+    name = base_name(config)
     if tower.tokenizer is None:
         raise UserError(
             f"{tower.name} has no text tower, which the head {name!r} needs: give "
             "--config.head.text_backbone the name of a CLIP"
         )
+    if name == "descriptions":
+        introduce(task, None)
+        return _texts(config, backbone, tower, task.class_names, workdir)
     remedy = ", or give --config.head.init=random" if name == "linear" else ""
     reader = Reader(tower.name, tower.tokenizer, tuple(config.head.templates), remedy)
     introduce(task, reader, backbone.source_classes if name == "semantic" else ())
@@ -157,14 +190,16 @@ def texts_of_run(
       UserError: the stored ones are of another run.
     """
     tower = _reads_texts(config, backbone)
-    return ({}, {}) if tower is None else _texts(config, backbone, tower, class_names, workdir)
+    if tower is None:
+        return {}, {}
+    return _texts(config, backbone, tower, class_names, workdir, is_loaded=True)
 
 
 def _reads_texts(config: ConfigDict, backbone: Backbone) -> Backbone | None:
     """The model that reads the names of the classes; None where none does."""
-    if config.head.name == "semantic":
+    if base_name(config) == "semantic":
         return text_tower(config)
-    reads = config.head.name == "text" or starts_from_text(config, backbone)
+    reads = base_name(config) in OF_TEXTS or starts_from_text(config, backbone)
     return backbone if reads else None
 
 
@@ -174,10 +209,17 @@ def _texts(
     tower: Backbone,
     class_names: Sequence[str],
     workdir: pathlib.Path,
+    *,
+    is_loaded: bool = False,
 ) -> tuple[Features, dict[str, str]]:
-    templates = config.head.templates
-    origin = {"backbone": tower.fingerprint, "texts": describe(class_names, templates)}
-    if config.head.name == "semantic":
+    templates, name = config.head.templates, base_name(config)
+    origin = {"backbone": tower.fingerprint}
+    if name != "descriptions":
+        origin["texts"] = describe(class_names, templates)
+    elif not is_loaded or files.expanded(config.head.descriptions).exists():
+        described = descriptions.read(config.head.descriptions, class_names)
+        origin["texts"] = descriptions.digest(described)
+    if name == "semantic":
         origin["source texts"] = describe(backbone.source_classes, templates)
     try:
         stored = load_text_features(workdir / TEXT_FEATURES, origin)
@@ -185,8 +227,11 @@ def _texts(
             return stored, origin
     except DamagedTexts:
         distributed.say(f"{workdir / TEXT_FEATURES} is damaged; its texts are computed again")
+    if name == "descriptions":
+        described = descriptions.read(config.head.descriptions, class_names)
+        return descriptions.encode(tower, described), origin
     texts = {"text_features": compute_text_features(tower, class_names, templates)}
-    if config.head.name == "semantic":
+    if name == "semantic":
         sources = backbone.source_classes
         texts["source_features"] = compute_text_features(tower, sources, templates)
     return texts, origin
@@ -235,6 +280,15 @@ def _from_run(
             f"the head of {config.head.from_run} has the shapes {found}, this run needs {wanted}: "
             "it is of another kind of head or another number of classes"
         )
-    if places is not None:  # The last axis of each array is that of the classes.
-        params = {name: array[..., places] for name, array in params.items()}
+    if places is not None:
+        params = {name: _ordered(name, array, places) for name, array in params.items()}
     return params
+
+
+def _ordered(name: str, array: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """An array of a head with its classes in another order."""
+    if not array.ndim:
+        return array
+    if name == "residual":
+        return array[places][:, places]
+    return array[places] if name == "text_features" else array[..., places]

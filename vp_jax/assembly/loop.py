@@ -20,6 +20,11 @@ def loop_settings(config: ConfigDict) -> LoopSettings:
         log_every_steps=config.log_every_steps,
         checkpoint_every_steps=config.checkpoint_every_steps,
         call_seconds=config.call_seconds,
+        fits_head=config.start.head,
+        label_smoothing=config.loss.label_smoothing,
+        teacher=config.loss.teacher or "",
+        teacher_share=config.loss.teacher_share,
+        teacher_temperature=config.loss.teacher_temperature,
         workers=config.task.workers,
         accept_changed_data=config.task.accept_changed_data,
     )

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.head import is_probe
+from vp_jax.assembly.optimizer import optimizer_name
 from vp_jax.assembly.prompt import acting_prompt, with_canonical_prompt
 from vp_jax.assembly.vary import Member, label
 from vp_jax.backbones import Backbone
@@ -102,6 +103,10 @@ def _check_shared(config: ConfigDict) -> None:
             "many at once are trained by steps over one frozen backbone: config.tune must have "
             f"'prompt', 'head' or both, and is {tune}; {by_one}"
         )
+    if config.start.scan:
+        raise UserError(
+            "config.start.scan chooses the prompt of one run: give its choice as the prompt of all"
+        )
     if is_probe(config):
         raise UserError(
             "a linear probe is solved, not trained by steps, one at a time: give "
@@ -111,9 +116,10 @@ def _check_shared(config: ConfigDict) -> None:
 
 def _check_elementwise(config: ConfigDict) -> None:
     """Refuses prompts of different sizes where they cannot share one shape."""
-    if config.optimizer.name not in optimizers.ELEMENTWISE:
+    name = optimizer_name(config, "prompt")
+    if name not in optimizers.ELEMENTWISE:
         raise UserError(
             f"members of different sizes need an optimiser that treats every number alone, and "
-            f"{config.optimizer.name!r} looks at whole arrays; give one size, or one of "
+            f"{name!r} looks at whole arrays; give one size, or one of "
             f"{', '.join(optimizers.ELEMENTWISE)}"
         )

@@ -149,6 +149,9 @@ def describe(made: Experiment) -> dict[str, Any]:
 
 def comparable(there: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is kept of a run, without programs of another version of JAX."""
+    newer = {"fits_head": False, "label_smoothing": 0.0}  # than the version that wrote them
+    newer |= {"teacher": "", "teacher_share": 0.5, "teacher_temperature": 1.0}
+    there = {**newer, **there} if MADE_IN in there else there
     if there.get(PROGRAMS, {}).get("jax") == here[PROGRAMS]["jax"]:
         return there
     return {**there, PROGRAMS: here[PROGRAMS]} if MADE_IN in there else there
@@ -217,7 +220,7 @@ def _head_of_run(
         )
     inputs = backbone.embed_dim if head.takes == "features" else len(backbone.source_classes)
     params = jax.device_get(head.init(key, inputs, len(task.class_names)))
-    meaningful = "head" not in tune or head.name == "text"
+    meaningful = "head" not in tune or head.name == "text" or bool(head.own)
     return HeadOfRun(head, params, meaningful, {}, {})
 
 

@@ -20,10 +20,18 @@ from vp_jax.assembly.compose import (
     keys_of,
     steps_per_epoch,
 )
-from vp_jax.assembly.head import READ_NAMES, is_probe, make_head, make_texts, starts_from_text
+from vp_jax.assembly.head import (
+    READ_NAMES,
+    base_name,
+    is_probe,
+    make_head,
+    make_texts,
+    starts_from_text,
+)
 from vp_jax.assembly.loop import loop_settings, make_advice, penalties_of
 from vp_jax.assembly.optimizer import optimization
 from vp_jax.assembly.prompt import acting_prompt
+from vp_jax.assembly.prompt_start import start_prompt
 from vp_jax.assembly.settings import read_config
 from vp_jax.assembly.task import check_same_everywhere, load_task
 from vp_jax.assembly.text_features import Features
@@ -84,7 +92,7 @@ def setup_all(
     first = configs[0]
     mesh = mesh_of(first)
     backbone = get_backbone(first, backbone)
-    drawn = [init_prompt(config, backbone) for config in configs]  # misfits, before the long work
+    drawn = [start_prompt(config, backbone) for config in configs]  # misfits, before the long work
     task = task_of_run(first, workdir, backbone)
     tasks = {first.seed: task}
     for config in configs:
@@ -115,21 +123,11 @@ def task_of_run(config: ConfigDict, workdir: pathlib.Path, backbone: Backbone) -
     """
     record = record_lib.read(workdir) or record_lib.Record(None, None)
     task = load_task(config, backbone, record.classes)
-    if record.classes is not None and config.head.name in READ_NAMES:
+    if record.classes is not None and base_name(config) in READ_NAMES:
         whose = f"the run in {workdir}", "these data"
         same_names(record.classes.names, task.class_names, *whose)
     check_same_everywhere(task)
     return task
-
-
-def init_prompt(config: ConfigDict, backbone: Backbone) -> Any:
-    """The initial parameters of the prompt; it has none where it does not train.
-
-    Raises:
-      UserError: the prompt does not fit the backbone's images.
-    """
-    image_shape = (backbone.image_size, backbone.image_size, 3)
-    return acting_prompt(config).init(keys_of(config.seed).prompt, image_shape)
 
 
 def _assemble(

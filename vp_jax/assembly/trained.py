@@ -15,10 +15,10 @@ from vp_jax import data, distributed, heads
 from vp_jax.assembly.backbone import get_backbone, mesh_of
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.compose import keys_of
-from vp_jax.assembly.head import make_head, texts_of_run
+from vp_jax.assembly.head import make_head, restored_head, texts_of_run
 from vp_jax.assembly.prompt import acting_prompt
+from vp_jax.assembly.prompt_start import draw_prompt
 from vp_jax.assembly.settings import read_config
-from vp_jax.assembly.setup import init_prompt
 from vp_jax.backbones import Backbone
 from vp_jax.data.tasks.classes import Classes
 from vp_jax.errors import UserError
@@ -87,7 +87,7 @@ def load_trained(
             config.backbone.shards = 0  # The devices are others than the run's.
     check(config, backbone)
     backbone = get_backbone(config, backbone)
-    head, kept = heads.restored(config.head.name), classifier_file.read(workdir)
+    head, kept = restored_head(config), classifier_file.read(workdir)
     parts: Parts = {}
     if config.tune:
         best = load_best(workdir)
@@ -95,7 +95,7 @@ def load_trained(
         classes = _classes(record_lib.parse(best.meta), kept, workdir)
         _check_count(best.meta["identity"]["task"], classes, workdir)
         like = {
-            "prompt": init_prompt(config, backbone),
+            "prompt": draw_prompt(config, backbone),
             "backbone": backbone.image_params(head.takes),
         }
         like = {part: x for part, x in like.items() if part in config.tune}
@@ -104,8 +104,9 @@ def load_trained(
     else:
         _check_finished(workdir, backbone)
         classes = _classes(record_lib.read(workdir), kept, workdir)
-    if "head" not in parts:
-        parts["head"] = _frozen_head(config, workdir, backbone, classes, kept)
+    if "head" not in parts or (head.own and "base" not in parts):
+        own, base = heads.split(head, _frozen_head(config, workdir, backbone, classes, kept))
+        parts = {"head": own, **({"base": base} if base else {}), **parts}
     task = data.tasks.with_splits(data.tasks.get(config.task.name), config.task.splits)
     return Trained(
         class_names=classes.names,
@@ -166,8 +167,9 @@ def changed_parts(best: Best, like: Parts, workdir: pathlib.Path) -> Parts:
                 f"the best checkpoint of the run in {workdir}, of step {best.step}, has another "
                 f"{part} than its settings say: {error}. Use what made it"
             ) from error
-    if "head" not in like and (head := _of_part(best.arrays, "head")):
-        parts["head"] = head
+    for part in ("head", "base"):
+        if part not in like and (found := _of_part(best.arrays, part)):
+            parts[part] = found
     return parts
 
 
@@ -227,7 +229,8 @@ def _frozen_head(
     """The parameters of a head that no checkpoint has: kept, or made as the run made them."""
     if kept is not None and kept.head is not None:
         return kept.head
-    if heads.restored(config.head.name).fit is not None:
+    head = restored_head(config)
+    if head.fit is not None and not head.own:
         raise _unknown(workdir, "the output mapping that it found")
     texts = texts_of_run(config, backbone, classes.names, workdir)
     key = keys_of(config.seed).head
@@ -248,11 +251,15 @@ def to_keep(experiment: Experiment, head: Mapping[str, Any]) -> Kept:
       experiment: the run.
       head: the parameters of its head.
     """
-    is_saved = bool(experiment.tune) and "head" in experiment.initial
+    saved = experiment.initial.keys() if experiment.tune else ()
     texts = experiment.head.text_features.get("text_features")
-    is_made_of_texts = texts is not None and np.array_equal(head.get("text_features", ()), texts)
-    kept = None if is_saved or is_made_of_texts else jax.device_get(dict(head))
-    return Kept(experiment.task.class_names, kept)
+    made_of_texts = texts is not None and np.array_equal(head.get("text_features", ()), texts)
+    made_of_texts |= "texts" in head
+    if experiment.head.head.own:
+        is_there = "head" in saved and ("base" in saved or made_of_texts)
+    else:
+        is_there = "head" in saved or made_of_texts
+    return Kept(experiment.task.class_names, None if is_there else jax.device_get(dict(head)))
 
 
 def complete(experiment: Experiment, workdir: pathlib.Path, head: Mapping[str, Any]) -> None:

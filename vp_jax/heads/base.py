@@ -36,6 +36,8 @@ class Head(NamedTuple):
       fit: `fit(counts) -> params`: [Ks, K], finite, at least 0, to numpy arrays. None for heads
         that need none.
       name: what results call it.
+      own: names of the parameters that gradients train, of a head that stands on another one, see
+        `heads.residual`; empty: all or none. `fit` then gives the others.
     """
 
     takes: str
@@ -46,6 +48,7 @@ class Head(NamedTuple):
     votes: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
     fit: Callable[[np.ndarray], Params] | None = None
     name: str = "custom"
+    own: tuple[str, ...] = ()
 
 
 def check_sizes(inputs: object, classes: object) -> tuple[int, int]:

@@ -72,12 +72,12 @@ def _by_counts(name: str, refit: str, many_to_one: bool) -> Head:
 
     def fit(counts: np.ndarray) -> Params:
         counts = check_counts(counts)
-        return {"indices": _shared(counts) if many_to_one else matching.one_to_one(counts)}
+        return {"indices": shared(counts) if many_to_one else matching.one_to_one(counts)}
 
     return Head("logits", init_fn, select, False, refit, top_vote, fit, name=name)
 
 
-def _shared(counts: np.ndarray) -> np.ndarray:
+def shared(counts: np.ndarray) -> np.ndarray:
     """Every class's most frequent source class; classes without counts take those left over."""
     indices = matching.many_to_one(counts)
     counted = counts.max(axis=0) > 0

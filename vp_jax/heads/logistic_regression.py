@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -113,7 +114,7 @@ def _gradient_at_zero(features: np.ndarray, labels: np.ndarray, classes: int) ->
     return float(largest)
 
 
-_Carry = tuple[dict[str, jax.Array], optax.OptState, jax.Array, jax.Array, jax.Array]
+_Carry = tuple[Any, optax.OptState, jax.Array, jax.Array, jax.Array]
 """Parameters, state, iterations; whether the gradient is small; whether nothing moved."""
 
 
@@ -135,13 +136,33 @@ def _minimise(
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean() + 0.5 * strength * jnp.sum(kernel**2)
 
-    optimizer = optax.lbfgs()  # with a zoom line search
     params = {
         "kernel": jnp.zeros((features.shape[1], classes), jnp.float32),
         "bias": jnp.zeros(classes, jnp.float32),
     }
+    return lbfgs(objective, params, tolerance, max_iterations)
+
+
+def lbfgs(
+    objective: Callable[[Any], jax.Array],
+    params: Any,
+    tolerance: jax.Array,
+    max_iterations: jax.Array,
+) -> tuple[Any, jax.Array, jax.Array]:
+    """L-BFGS from `params`, a tree of arrays, inside a jitted function.
+
+    Args:
+      objective: from parameters to a number.
+      params: where it begins.
+      tolerance: the gradient's norm at the end, as a share of that at the beginning.
+      max_iterations: at most so many.
+
+    Returns:
+      The minimum, the number of iterations, and whether the gradient is small there.
+    """
+    optimizer = optax.lbfgs()  # with a zoom line search
     value_and_grad = optax.value_and_grad_from_state(objective)
-    at_zero = optax.tree.norm(jax.grad(objective)(params))
+    at_start = optax.tree.norm(jax.grad(objective)(params))
 
     def step(carry: _Carry) -> _Carry:
         params, state, i, _, _ = carry
@@ -151,13 +172,13 @@ def _minimise(
         )
         moved = optax.apply_updates(params, updates)
         same = optax.tree.norm(updates) == 0
-        small = optax.tree.norm(optax.tree.get(state, "grad")) <= tolerance * at_zero
+        small = optax.tree.norm(optax.tree.get(state, "grad")) <= tolerance * at_start
         return moved, state, i + 1, small, same
 
     def unfinished(carry: _Carry) -> jax.Array:
         _, _, i, small, same = carry
         return (i < max_iterations) & ~small & ~same
 
-    start = (params, optimizer.init(params), jnp.int32(0), at_zero == 0, jnp.bool(False))
+    start = (params, optimizer.init(params), jnp.int32(0), at_start == 0, jnp.bool(False))
     params, _, iterations, small, _ = jax.lax.while_loop(unfinished, step, start)
     return params, iterations, small

@@ -10,13 +10,18 @@ import jax
 from vp_jax.errors import UserError
 from vp_jax.heads.base import Head, Params
 from vp_jax.heads.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.descriptions import described, descriptions
 from vp_jax.heads.first_k import first_k
 from vp_jax.heads.fixed import fixed
 from vp_jax.heads.frequency import frequency, iterative
 from vp_jax.heads.indices import select
 from vp_jax.heads.linear import fully_connected, linear
+from vp_jax.heads.mean_frequency import mean_frequency, mean_iterative
+from vp_jax.heads.on_top import NAMES as ON_TOP
 from vp_jax.heads.random import random
+from vp_jax.heads.residual import residual
 from vp_jax.heads.semantic import semantic
+from vp_jax.heads.temperature import temperature
 from vp_jax.heads.text import text, text_head
 from vp_jax.prompts.checks import resolve
 
@@ -26,12 +31,17 @@ _HEADS: dict[str, Callable[..., Head]] = {
     "random": random,
     "frequency": frequency,
     "iterative": iterative,
+    "mean_frequency": mean_frequency,
+    "mean_iterative": mean_iterative,
     "bayesian": bayesian,
     "bayesian_plus": bayesian_plus,
     "semantic": semantic,
     "fully_connected": fully_connected,
     "linear": linear,
     "text": text,
+    "descriptions": descriptions,
+    "residual": residual,
+    "temperature": temperature,
 }
 
 
@@ -40,14 +50,22 @@ def names() -> tuple[str, ...]:
     return tuple(_HEADS)
 
 
-def restored(name: str) -> Head:
+def restored(name: str, base: str = "text") -> Head:
     """The head of this name for parameters that are there already; its `init` makes none.
 
+    Args:
+      name: one of `names()`.
+      base: of a head that stands on another one: the name of that.
+
     Raises:
-      UserError: the name is unknown.
+      UserError: a name is unknown, or nothing stands on such a base.
     """
+    if name in ON_TOP:
+        return by_name(name, base=restored(base))._replace(init=_no_init)
     if name == "text":
         return Head("features", _no_init, text_head, trainable=True, name=name)
+    if name == "descriptions":
+        return Head("features", _no_init, described, trainable=False, name=name)
     if name in ("semantic", "fixed"):
         return Head("logits", _no_init, select, trainable=False, name=name)
     return by_name(name)._replace(init=_no_init)
@@ -62,8 +80,9 @@ def by_name(name: str, **settings: Any) -> Head:
 
     Args:
       name: one of `names()`.
-      **settings: the arguments of that function, by name. `"text"` and `"semantic"` have arguments
-        that are arrays, computed from a text tower.
+      **settings: the arguments of that function, by name. `"text"`, `"descriptions"` and
+        `"semantic"` have arguments that are arrays, computed from a text tower; `"residual"` and
+        `"temperature"` have another head.
 
     Returns:
       The head.

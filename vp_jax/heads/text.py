@@ -63,11 +63,20 @@ def text_features(
         raise UserError("the text head needs at least one class name and one template")
     total = jnp.zeros((), jnp.float32)
     for template in templates:
-        tokens = tokenize(class_texts(class_names, template))
-        chunks = [tokens[i : i + TEXTS_PER_CALL] for i in range(0, len(tokens), TEXTS_PER_CALL)]
-        features = jnp.concatenate([encode(chunk) for chunk in chunks])
-        total = total + unit(features.astype(jnp.float32))
+        total = total + encode_texts(encode, tokenize, class_texts(class_names, template))
     return unit(total)
+
+
+def encode_texts(
+    encode: Callable[[np.ndarray], jax.Array],
+    tokenize: Callable[[Sequence[str]], np.ndarray],
+    texts: Sequence[str],
+) -> jax.Array:
+    """Unit vectors of texts as they are, `[N, D]`, float32; the functions are those of
+    `text_features`."""
+    tokens = tokenize(texts)
+    chunks = [tokens[i : i + TEXTS_PER_CALL] for i in range(0, len(tokens), TEXTS_PER_CALL)]
+    return unit(jnp.concatenate([encode(chunk) for chunk in chunks]).astype(jnp.float32))
 
 
 def text_head(params: dict[str, jax.Array], features: jax.Array) -> jax.Array:

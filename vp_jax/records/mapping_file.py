@@ -27,7 +27,7 @@ def write_mapping(
     """
     if not distributed.is_main():
         return
-    params = parts.get("head", {})
+    params = parts.get("base") or parts.get("head", {})
     if head.takes != "logits" or not any(name in params for name in MAPS):
         return
     heads.write_csv(

@@ -37,6 +37,7 @@ class Metrics:
     """Writes rows of metrics, one a step, to `metrics.jsonl` and to TensorBoard.
 
     Rows of steps after `step`, where the run goes on, are of work that was lost; they are removed.
+    At -1 it begins.
     Of several processes only the main one writes.
     """
 
@@ -49,7 +50,7 @@ class Metrics:
         kept = "".join(json.dumps(row) + "\n" for row in rows)
         files.write(path, lambda file: file.write(kept.encode()))
         self._file = path.open("a")
-        self._board = EventFile(workdir / TENSORBOARD, purge_step=step + 1 if step else None)
+        self._board = EventFile(workdir / TENSORBOARD, purge_step=step + 1 if step >= 0 else None)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Writes one row; `values` maps names such as `train/loss` to numbers.

@@ -9,6 +9,7 @@ from vp_jax.records import classifier_file
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.result import Result, make_result
 from vp_jax.report.run_pictures import draw_run
+from vp_jax.step.forward import head_params
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import final_test, tuned_parts
 from vp_jax.training.start import Outcome
@@ -24,7 +25,7 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     """
     test = final_test(experiment, outcome)
     write_predictor(experiment, outcome, workdir)
-    if outcome.progress.best_step > 0:
+    if outcome.progress.best_step >= 0:
         draw_run(experiment, outcome, test, workdir)
     return make_result(experiment, outcome, test)
 
@@ -39,5 +40,5 @@ def write_predictor(experiment: Experiment, outcome: Outcome, workdir: pathlib.P
         experiment.task.class_names,
         workdir,
     )
-    head = tuned_parts(experiment, outcome)["head"]
+    head = head_params(tuned_parts(experiment, outcome))
     classifier_file.write(workdir, to_keep(experiment, head))

@@ -17,6 +17,6 @@ def before_training(head: str | None, tune: Sequence[str]) -> str:
     >>> before_training("text", ("prompt",)), before_training("frequency", ("prompt",))
     ('zero-shot', 'without prompt')
     """
-    if head in (None, "text"):
+    if head in (None, "text", "descriptions"):
         return "zero-shot"
     return "without prompt" if "prompt" in tune else "untrained"

@@ -16,9 +16,11 @@ class Batch(NamedTuple):
       mask: `[B]`, bool.
       features: of the images without a prompt, `[B, D]` float32, where the prompt asks for them
         and they are known; else None.
+      teacher: logits of the model that is learned from, `[B, K]` float32; None without one.
     """
 
     image: jax.Array
     label: jax.Array
     mask: jax.Array
     features: jax.Array | None = None
+    teacher: jax.Array | None = None

@@ -19,8 +19,9 @@ from vp_jax.prompts.stages.shrink import centred
 NO_LABEL = -1
 """The label of images whose class a prompt is not to know: all but those that it is trained on."""
 
-Parts = dict[str, Any]  # parameters by part: "backbone", "head" and, unless zero-shot, "prompt"
-# and, where that asks for them, "centroids"
+Parts = dict[str, Any]
+"""Parameters by part: "backbone", "head" and, unless zero-shot, "prompt" and, where that asks for
+them, "centroids"; of a head that stands on another one "base" has those of that."""
 
 OF_PROMPT = ("prompt", "centroids")
 """The parts by which a prompt acts."""
@@ -193,7 +194,12 @@ def make_forward(outputs: Forward, head: Head, combine: views.Combine | None = N
     """
 
     def forward(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
-        logits = head.apply(parts["head"], outputs(parts, images, **more))
+        logits = head.apply(head_params(parts), outputs(parts, images, **more))
         return views.combined(logits, len(images), combine)
 
     return forward
+
+
+def head_params(parts: Parts) -> dict[str, Any]:
+    """All parameters of a head, those of the one that it stands on among them."""
+    return {**parts.get("base", {}), **parts["head"]}

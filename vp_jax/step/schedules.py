@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from vp_jax.errors import UserError, unknown
 
-NAMES = ("warmup_cosine", "constant")
+NAMES = ("warmup_cosine", "restarts", "drops", "constant")
+WARM_UP = ("warmup_cosine", "restarts")
+"""Those that begin with a warm-up."""
 WARMUP_SHARE = 0.25
 """How much of a run its warm-up may be. A run that warms up for longer never gets anywhere."""
 
@@ -39,6 +45,51 @@ def warmup_cosine(peak: float, warmup_steps: int, total_steps: int) -> optax.Sch
     return schedule
 
 
+def restarts(
+    peak: float, warmup_steps: int, total_steps: int, cycles: int, growth: float = 1.0
+) -> optax.Schedule:
+    """Linear warm-up, then half a cosine from the peak to zero again and again, the last of which
+    ends with the run.
+
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (1608.03983),
+    where the lengths of the first cycle and not their number is given. One cycle is
+    `warmup_cosine`.
+
+    Args:
+      peak, warmup_steps, total_steps: as for `warmup_cosine`.
+      cycles: how many, at least 1.
+      growth: how much longer each is than the one before, above 0.
+    """
+    lengths = growth ** np.arange(cycles)
+    begins = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
+    begins = jnp.asarray(begins * max(total_steps - warmup_steps, 1), jnp.float32)
+
+    def schedule(step: ArrayLike) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        rising = peak * (step + 1) / max(warmup_steps, 1)
+        since = step - warmup_steps
+        cycle = jnp.clip(jnp.searchsorted(begins, since, side="right") - 1, 0, cycles - 1)
+        progress = (since - begins[cycle]) / (begins[cycle + 1] - begins[cycle])
+        falling = 0.5 * (1 + jnp.cos(jnp.pi * progress)) * peak
+        return jnp.where(step < warmup_steps, rising, falling)
+
+    return schedule
+
+
+def drops(peak: float, total_steps: int, at: Sequence[float], factor: float) -> optax.Schedule:
+    """The peak, multiplied by a factor at each of some shares of the run.
+
+    With 0.5 and 0.72 and the factor 0.1 that of ILM-VP, AutoVP and SMM, who count in epochs.
+    """
+    steps = jnp.asarray([share * total_steps for share in at], jnp.float32)
+
+    def schedule(step: ArrayLike) -> jax.Array:
+        passed = (jnp.asarray(step, jnp.float32)[..., None] >= steps).sum(axis=-1)
+        return peak * jnp.float32(factor) ** passed
+
+    return schedule
+
+
 def fitting_warmup(warmup_steps: int, total_steps: int, share: float = WARMUP_SHARE) -> int:
     """The warm-up steps of a run: as many as wanted, but at most its share of all steps.
 
@@ -54,12 +105,28 @@ def by_name(
     warmup_steps: int,
     total_steps: int,
     warmup_share: float = WARMUP_SHARE,
+    *,
+    cycles: int = 4,
+    growth: float = 1.0,
+    drop_at: Sequence[float] = (0.5, 0.72),
+    drop: float = 0.1,
 ) -> optax.Schedule:
     """The schedule that a config names, its warm-up cut to `fitting_warmup`.
 
+    All but `constant` are defined by shares of the run, and end with it whatever its length.
+
+    Args:
+      name: one of `NAMES`.
+      peak: the highest learning rate.
+      warmup_steps, total_steps: of the run.
+      warmup_share: of the steps that are warm-up at most.
+      cycles, growth: of `restarts`.
+      drop_at, drop: of `drops`: its shares of the run, and the factor.
+
     Raises:
-      UserError: unknown name, a warm-up that is negative, or a share outside of [0, 1].
+      UserError: unknown name, or a number out of range.
     """
+    _check(cycles, growth, drop_at, drop)
     if warmup_steps < 0:
         raise UserError(f"schedule.warmup_steps is {warmup_steps}; it must be 0 or more")
     if not 0 <= warmup_share <= 1:
@@ -67,6 +134,22 @@ def by_name(
     if name == "warmup_cosine":
         warmup_steps = fitting_warmup(warmup_steps, total_steps, warmup_share)
         return warmup_cosine(peak, warmup_steps, total_steps)
+    if name == "restarts":
+        warmup_steps = fitting_warmup(warmup_steps, total_steps, warmup_share)
+        return restarts(peak, warmup_steps, total_steps, cycles, growth)
+    if name == "drops":
+        return drops(peak, total_steps, drop_at, drop)
     if name == "constant":
         return optax.constant_schedule(peak)
     raise unknown("schedule", name, NAMES)
+
+
+def _check(cycles: int, growth: float, drop_at: Sequence[float], drop: float) -> None:
+    for name, value, right, wanted in (
+        ("cycles", cycles, cycles >= 1, "at least 1"),
+        ("growth", growth, 0 < growth < math.inf, "above 0 and finite"),
+        ("drop_at", drop_at, all(0 <= share <= 1 for share in drop_at), "shares in [0, 1]"),
+        ("drop", drop, 0 < drop <= 1, "in (0, 1]"),
+    ):
+        if not right:
+            raise UserError(f"schedule.{name} is {value}; it must be {wanted}")

@@ -11,8 +11,10 @@ import optax
 
 from vp_jax.data.augment import Mix, Mixing
 from vp_jax.errors import UserError
+from vp_jax.step.averaging import moving
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.loss import PLAIN, Loss
 from vp_jax.step.penalties import Penalties
 from vp_jax.step.tally import Tally
 
@@ -30,9 +32,11 @@ class State(NamedTuple):
 
     Attributes:
       step: number of updates made, int32.
-      tuned: parameters of the parts that train, by part.
+      tuned: parameters of the parts that train, by part; their means over steps where these are
+        wanted, and the optimiser's state has those that it moves.
       mapping: parts that are found, not trained by gradients: `{"head": parameters}` of an output
-        mapping, `{"centroids": ...}` by which a prompt tells images apart; else empty.
+        mapping, `"base"` where a head that they train stands on it, `"centroids"` by which a prompt
+        tells images apart; else empty.
       opt_state: of the optax optimiser.
       key: data of the random key of the run, uint32; constant, the step is folded into it.
       sums: totals since they were last read and reset.
@@ -90,19 +94,15 @@ def init_state(
     )
 
 
-def batch_sums(logits: jax.Array, batch: Batch, mix: Mix | None = None) -> Sums:
-    """Cross-entropy (nats), right answers and examples, each summed over the unmasked rows.
+def batch_sums(logits: jax.Array, batch: Batch, mix: Mix | None = None, loss: Loss = PLAIN) -> Sums:
+    """Losses (nats), right answers and examples, each summed over the unmasked rows.
 
-    The cross-entropy of mixed images is that of their two labels in proportion to their shares; the
-    right answer is the label with the larger share.
+    The right answer of mixed images is the label with the larger share.
     """
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.label)
+    losses = loss.of(logits, batch.label, mix, batch.teacher)
     answer = batch.label
     if mix is not None:
-        other = batch.label[mix.partner]
-        of_other = optax.softmax_cross_entropy_with_integer_labels(logits, other)
-        losses = mix.share * losses + (1.0 - mix.share) * of_other
-        answer = jnp.where(mix.share >= 0.5, batch.label, other)
+        answer = jnp.where(mix.share >= 0.5, batch.label, batch.label[mix.partner])
     right = logits.argmax(axis=-1) == answer
     return Sums(
         loss=jnp.sum(jnp.where(batch.mask, losses, 0.0)),
@@ -117,13 +117,14 @@ def make_train_step(
     counting: Tally | None = None,
     mixing: Mixing | None = None,
     penalties: Penalties | None = None,
+    of_image: Loss = PLAIN,
 ) -> TrainStep:
     """A pure `train_step(state, frozen, batch) -> (state, metrics)`.
 
-    The loss is the mean cross-entropy over the unmasked rows, plus penalties, differentiated with
-    respect to `state.tuned` alone; `frozen` holds the parameters of all other parts and is an
-    argument, not a constant of the program. The metrics are scalars of this step: `loss`,
-    `grad_norm`, and `grad_norm/PART` of every tuned part.
+    The loss is the mean over the unmasked rows, of cross-entropies by default, plus penalties,
+    differentiated with respect to `state.tuned` alone; `frozen` holds the parameters of all other
+    parts and is an argument, not a constant of the program. The metrics are scalars of this step:
+    `loss`, `grad_norm`, and `grad_norm/PART` of every tuned part.
 
     Args:
       forward: from parts and images to logits.
@@ -133,6 +134,7 @@ def make_train_step(
       mixing: draws how images and labels of a batch are mixed, from the step's key.
       penalties: what is added to the loss, not to that of `state.sums`; the metrics have
         `penalty/NAME` of each, without its weight.
+      of_image: how the loss of an image is made.
 
     Raises:
       UserError: `counting` and `mixing` together: an image of two labels is no vote for either.
@@ -157,16 +159,15 @@ def make_train_step(
                 source_logits = counting.outputs(parts, batch.image, rng=rng, **known)
                 logits = counting.logits(parts, source_logits, batch)
                 counts = counting.add(counts, jax.lax.stop_gradient(source_logits), batch)
-            sums = batch_sums(logits, batch, mix)
+            sums = batch_sums(logits, batch, mix, of_image)
             loss, values = sums.loss / jnp.maximum(sums.count, 1.0), {}
             if penalties is not None:
                 values = penalties.of(parts, batch, rng=rng, mix=mix, **known)
                 loss += penalties.total(values)
             return loss, (sums, counts, values)
 
-        (loss, (sums, counts, values)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-            state.tuned
-        )
+        gradient = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, (sums, counts, values)), grads = gradient(moving(state.opt_state, state.tuned))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.tuned)
         first_failure = (state.failed_step < 0) & ~jnp.isfinite(loss)
         state = state._replace(

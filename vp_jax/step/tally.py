@@ -11,7 +11,7 @@ import numpy as np
 from vp_jax import heads
 from vp_jax.prompts.views import Combine, combined
 from vp_jax.step.batch import Batch
-from vp_jax.step.forward import Forward, Parts
+from vp_jax.step.forward import Forward, Parts, head_params
 
 
 class Tally(NamedTuple):
@@ -37,7 +37,7 @@ class Tally(NamedTuple):
 
     def logits(self, parts: Parts, source_logits: jax.Array, batch: Batch) -> jax.Array:
         """The logits over the downstream classes, `[B, classes]`, of those of source classes."""
-        logits = self.head.apply(parts["head"], source_logits)
+        logits = self.head.apply(head_params(parts), source_logits)
         return combined(logits, len(batch.label), self.combine)
 
     def add(self, counts: jax.Array, source_logits: jax.Array, batch: Batch) -> jax.Array:

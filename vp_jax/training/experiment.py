@@ -142,5 +142,6 @@ class Experiment:
     @property
     def mapping(self) -> Parts:
         """What changes by other means than gradients, at the start: `{"head": parameters}` of an
-        output mapping, `{"centroids": ...}` of a prompt that needs them."""
+        output mapping, `"base"` where the head stands on one, `"centroids"` of a prompt that needs
+        them."""
         return {part: x for part, x in self.initial.items() if part not in self.tune}

@@ -62,10 +62,12 @@ class Store(NamedTuple):
       images: uint8 `[N, h, w, 3]`.
       features: of the images without a prompt, float32 `[N, D]`; None where no prompt asks for
         them.
+      teacher: logits of the model that is learned from, float32 `[N, K]`; None without one.
     """
 
     images: jax.Array
     features: jax.Array | None
+    teacher: jax.Array | None = None
 
 
 class ResidentFeed:
@@ -102,16 +104,18 @@ class ResidentFeed:
         images = jax.make_array_from_callback(
             (total, *shape), by_example(mesh), lambda index: _slice(parts, index, total, shape)
         )
-        self.store = Store(images, self._features(splits, total))
+        values = [self._values(splits, total, field) for field in Store._fields[1:]]
+        self.store = Store(images, *values)
 
-    def _features(self, splits: Sequence[data.Split], total: int) -> jax.Array | None:
-        """The features of all images, where there are some; NaN where there are none."""
-        known = [(self.rows(s), s.features) for s in splits if s.features is not None]
+    def _values(self, splits: Sequence[data.Split], total: int, field: str) -> jax.Array | None:
+        """Features or the like of all images, where there are some; NaN where there are none."""
+        known = [(self.rows(s), getattr(s, field)) for s in splits]
+        known = [(rows, values) for rows, values in known if values is not None]
         if not known:
             return None
         every = np.full((total, *known[0][1].shape[1:]), np.nan, np.float32)
-        for rows, features in known:
-            every[rows] = features
+        for rows, values in known:
+            every[rows] = values
         return put(every, by_example(self._mesh))
 
     def fetch(self, store: Store, batch: Batch) -> Batch:
@@ -122,8 +126,9 @@ class ResidentFeed:
         if self._mesh.size > 1:
             spec = PartitionSpec(AXES)
             get = jax.shard_map(_send, mesh=self._mesh, in_specs=(spec, spec), out_specs=spec)
-        features = None if store.features is None else get(store.features, batch.image)
-        return batch._replace(image=get(store.images, batch.image), features=features)
+        images, *values = (None if x is None else get(x, batch.image) for x in store)
+        assert images is not None
+        return Batch(images, batch.label, batch.mask, *values)
 
     def rows(self, split: data.Split) -> np.ndarray:
         """Where the images of a split are in the store, int32 `[N]`."""
@@ -219,12 +224,12 @@ class HostFeed:
         ahead = read_ahead(make, start, stop, workers)
         for _ in range(start, stop):
             begun = time.monotonic()
-            pixels, labels, mask, features = next(ahead)
+            pixels, labels, mask, *values = next(ahead)
             self.waited += time.monotonic() - begun
             image = self._placed(pixels)
-            known = None if features is None else self._placed(features)
+            known = [None if x is None else self._placed(x) for x in values]
             labels, mask = put((labels, mask), sharding)
-            yield Batch(image, labels, mask, known)
+            yield Batch(image, labels, mask, *known)
 
     def _placed(self, rows: np.ndarray) -> jax.Array:
         """Rows of a batch on this process's devices."""
@@ -239,15 +244,13 @@ The batches that it gives are arguments of jitted programs; in these, `fetch` ma
 pixels of them."""
 
 
-def _make(
-    split: data.Split, indices: Indices, local: np.ndarray, number: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Pixels of this process's rows, labels and mask of all rows, features of this process's; each
-    image is read once."""
+def _make(split: data.Split, indices: Indices, local: np.ndarray, number: int) -> tuple[Any, ...]:
+    """Pixels of this process's rows, labels and mask of all rows, features and a teacher's logits
+    of this process's; each image is read once."""
     rows, mask = indices(number)
     used, places = np.unique(rows[local], return_inverse=True)
-    features = None if split.features is None else split.features[rows[local]]
-    return split.images[used][places], split.labels[rows], mask, features
+    known = [None if x is None else x[rows[local]] for x in (split.features, split.teacher)]
+    return split.images[used][places], split.labels[rows], mask, *known
 
 
 def _take(store: jax.Array, rows: jax.Array) -> jax.Array:

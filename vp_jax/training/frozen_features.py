@@ -58,7 +58,7 @@ def with_features(
     compute = make_compute(tasks[0], *settings)
     if workdir is not None:
         compute = functools.partial(_kept, workdir / FEATURES, compute, _origin(experiments))
-    known = _with_features(tasks, compute, names if only is None else names & {*only})
+    known = with_values(tasks, compute, names if only is None else names & {*only})
     return [dataclasses.replace(e, task=task) for e, task in zip(experiments, known, strict=True)]
 
 
@@ -78,7 +78,7 @@ def tested_with_features(
     if not are_asked_for(prompt):
         return task
     compute = make_compute(task, backbone, prompt, parts, mesh, batch_size)
-    return _with_features([task], compute, {"test"})[0]
+    return with_values([task], compute, {"test"})[0]
 
 
 def forget(workdir: pathlib.Path) -> None:
@@ -106,8 +106,11 @@ def _kept(folder: pathlib.Path, compute: Compute, of: list[Any], split: Split) -
     return features_lib.cached(folder, split, functools.partial(compute, split), origin)
 
 
-def _with_features(tasks: Sequence[TaskData], compute: Compute, names: set[str]) -> list[TaskData]:
-    """Tasks whose splits of these names have features; each image's are computed once."""
+def with_values(
+    tasks: Sequence[TaskData], compute: Compute, names: set[str], field: str = "features"
+) -> list[TaskData]:
+    """Tasks whose splits of these names have features, or values of another field; each image's are
+    computed once."""
     bases: dict[int, list[Split]] = {}
     for split in (split for task in tasks for split in task.splits if split.name in names):
         bases.setdefault(id(base_of(split)[0]), []).append(split)
@@ -122,7 +125,7 @@ def _with_features(tasks: Sequence[TaskData], compute: Compute, names: set[str])
             return split
         base, rows = base_of(split)
         used, table = tables[id(base)]
-        return dataclasses.replace(split, features=table[np.searchsorted(used, rows)])
+        return dataclasses.replace(split, **{field: table[np.searchsorted(used, rows)]})
 
     def of_task(task: TaskData) -> TaskData:
         extra = {name: known(split) for name, split in task.extra.items()}

@@ -21,10 +21,13 @@ from vp_jax.records.metrics import Metrics
 from vp_jax.records.record import keep, of_task
 from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
+from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put
 from vp_jax.training import centroids
 from vp_jax.training.advance import Pace, make_advance, rows
 from vp_jax.training.evaluation import Evaluation, make_evaluate_together
+from vp_jax.training.features import make_compute
+from vp_jax.training.head_start import fit_head
 from vp_jax.training.members import pick
 from vp_jax.training.start import Outcome, Start, make_meta
 
@@ -49,7 +52,8 @@ class Loop(Start):
         self._together = make_evaluate_together(
             members.eval_step(), keys, tasks, self.feed, self.mesh
         )
-        self._metrics = [Metrics(folder, self.step) for folder in self.folders]
+        since = -1 if self.is_fresh else self.step
+        self._metrics = [Metrics(folder, since) for folder in self.folders]
         if not self.is_fresh:
             distributed.say(f"going on from step {self.step} of {self.experiment.total_steps}")
         if self.experiment.advice.notice:
@@ -77,6 +81,8 @@ class Loop(Start):
             if experiment.head.head.refit == "epoch" and experiment.tuned:
                 heads = self._fit_mappings()
             self._set_mappings(heads)
+        if self.settings.fits_head:
+            self._fit_heads()
         if not experiment.total_steps:
             self._measure_zero_shot()
 
@@ -102,14 +108,34 @@ class Loop(Start):
 
     def _fit_mappings(self) -> list[dict[str, Any]]:
         """The members' mappings, fitted by a pass over the training images."""
+        each = zip(self.zero_shots, self._parts_of_each(), strict=True)
+        return [zero_shot.fit(parts) for zero_shot, parts in each]
+
+    def _fit_heads(self) -> None:
+        """Begins with heads that are fitted to what they see, and evaluates them: a run does not
+        end worse, on what it selects by, than it begins."""
+        experiments, fitted = self.members.experiments, []
+        for own, parts in zip(experiments, self._parts_of_each(), strict=True):
+            compute = make_compute(own.outputs, own.key, self.feed, self.mesh)
+            fitted.append(fit_head(own, parts, compute))
+        mapping, counts = self.state.mapping, self.state.counts
+        fresh = put(self.members.fresh(fitted), self.everywhere)
+        self.state = fresh._replace(mapping=mapping, counts=counts)
+        self._measure_zero_shot()
+        self._evaluate(last=False)
+        self.save()
+
+    def _parts_of_each(self) -> list[Parts]:
+        """All parameters of every member, as its own run has them."""
         state = self.state if len(self.members) == 1 else jax.device_get(self.state)
         each = [self.members.member(state, i) for i in range(len(self.members))]
-        parts = [self.parts(put(own, self.everywhere)) for own in each]
-        return [zero_shot.fit(own) for zero_shot, own in zip(self.zero_shots, parts, strict=True)]
+        return [self.parts(put(own, self.everywhere)) for own in each]
 
     def _set_mappings(self, heads: list[dict[str, Any]]) -> None:
         """Takes these mappings, where a member trains, and counts anew."""
-        stacked = self.members.stack([{"head": head} for head in heads])
+        part = "base" if "base" in self.experiment.mapping else "head"
+        names = self.experiment.mapping[part]
+        stacked = self.members.stack([{part: {n: head[n] for n in names}} for head in heads])
         mapping = {**self.state.mapping, **stacked}
         counts = np.zeros(self.state.counts.shape, np.float32)
         fitted = put((mapping, counts), self.everywhere)
@@ -147,7 +173,7 @@ class Loop(Start):
         advance = make_advance(
             train_step, self.feed, splits, pace, total_steps, self.mesh, penalties
         )
-        needs_zero_shot = self.is_fresh
+        needs_zero_shot = self.is_fresh and not self.settings.fits_head  # else it is known
         first_of_start, allowed = self.step, 1
         total, seen = self._images_seen(total_steps), self._images_seen(self.step)
         shown: dict[str, str] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from vp_jax.step.loss import Loss
+
 
 @dataclasses.dataclass(frozen=True)
 class LoopSettings:
@@ -19,6 +21,11 @@ class LoopSettings:
       log_every_steps: between two rows of metrics within an epoch; its last step is always logged.
       checkpoint_every_steps: besides every evaluation; 0: only then.
       call_seconds: of training in one go; progress and signals wait for its end.
+      fits_head: whether the head is fitted to the training images before the first step.
+      label_smoothing: what all classes have of a training label, in [0, 1).
+      teacher: workdir of a finished run whose answers are learned; empty for none.
+      teacher_share: of the loss that is what the teacher says, in (0, 1].
+      teacher_temperature: by which its logits and these are divided for that.
       workers: processes that prepare training batches on the host; 0 for threads.
       accept_changed_data: whether to go on with other images than the run began with.
     """
@@ -31,5 +38,16 @@ class LoopSettings:
     log_every_steps: int = 20
     checkpoint_every_steps: int = 0
     call_seconds: float = 1.0
+    fits_head: bool = False
+    label_smoothing: float = 0.0
+    teacher: str = ""
+    teacher_share: float = 0.5
+    teacher_temperature: float = 1.0
     workers: int = 0
     accept_changed_data: bool = False
+
+    @property
+    def loss(self) -> Loss:
+        """That of a training image."""
+        share = self.teacher_share if self.teacher else 0.0
+        return Loss(self.label_smoothing, share, self.teacher_temperature)

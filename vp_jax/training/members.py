@@ -26,7 +26,7 @@ from vp_jax.training.experiment import Experiment
 STATE_AXES = State._make(None if name == "step" else 0 for name in State._fields)
 """Where the axis of members is in a state; they all make their steps together."""
 
-OWN_BATCHES = Batch._make([1, 1, None, 1])
+OWN_BATCHES = Batch._make([1, 1, None, 1, 1])
 """Where it is in batches `[B, N]` of examples that every member chooses; examples come first, so
 that they can be split among devices."""
 
@@ -85,11 +85,11 @@ class Members:
         """The tree of one member."""
         return tree if len(self) == 1 else jax.tree.map(lambda x: x[number], tree)
 
-    def fresh(self) -> State:
-        """All members before the first step, on the host."""
+    def fresh(self, heads: Sequence[Any] = ()) -> State:
+        """All members before the first step, on the host; with heads of their own, if they have."""
         states = []
         for number, e in enumerate(self.experiments):
-            tuned = dict(e.tuned)
+            tuned = {**e.tuned, **({"head": heads[number]} if heads else {})}
             if self.canvases:
                 tuned["prompt"] = self.canvases[number].draw(tuned["prompt"])
             counts = None if e.counting is None else e.counting.zero()
@@ -161,6 +161,7 @@ class Members:
                 first.counting,
                 first.mixing,
                 self.penalties(None),
+                first.loop.loss,
             )
 
         def of_member(
@@ -173,6 +174,7 @@ class Members:
                 first.counting and first.counting._replace(outputs=outputs),
                 first.mixing,
                 self.penalties(traits.masks),
+                first.loop.loss,
             )
             after, metrics = train_step(state, frozen, batch)
             kept = jax.tree.map(lambda a, b: jnp.where(traits.active, a, b), after, state)

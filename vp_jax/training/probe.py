@@ -64,7 +64,7 @@ class LinearProbe(Start):
     def _sweep(self, train: np.ndarray) -> linear_probe.Probe:
         name = self.settings.select_on
         (selection,) = self.split(name)
-        metrics = Metrics(self.workdir, 0)
+        metrics = Metrics(self.workdir, -1)
         tried = 0
 
         def progress(c: float, accuracy: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from vp_jax import heads
 from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put, replicated
 from vp_jax.training.experiment import Experiment
@@ -54,13 +55,14 @@ class ZeroShot:
     def head(self) -> dict[str, Any]:
         """The parameters of its head, on the host."""
         if self._head is None:
-            fitted = self._experiment.tally is not None
-            self._head = self.fit(self._parts({})) if fitted else self._experiment.head.params
+            fitted = {} if self._experiment.tally is None else self.fit(self._parts({}))
+            self._head = {**self._experiment.head.params, **fitted}
         return self._head
 
     def parts(self) -> Parts:
         """Its parameters, on the devices."""
-        return self._parts({"head": self.head()})
+        own, base = heads.split(self._experiment.head.head, self.head())
+        return self._parts({"head": own, **({"base": base} if base else {})})
 
     def _parts(self, more: Parts) -> Parts:
         initial = {k: v for k, v in self._experiment.initial.items() if k == "backbone"}

@@ -30,6 +30,7 @@ class Split:
         smaller ones for a prompt that makes room around them; else None.
       features: of the images without a prompt, float32 `[N, D]`, where a prompt asks for them and
         they have been computed; else None.
+      teacher: logits of a model that is learned from, float32 `[N, K]`; else None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Split:
     resized: ResizeRule | None = None
     whole: Split | None = None
     features: np.ndarray | None = None
+    teacher: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,6 +59,7 @@ class Split:
             groups=groups,
             whole=None if self.whole is None else self.whole.take(chosen),
             features=None if self.features is None else self.features[chosen],
+            teacher=None if self.teacher is None else self.teacher[chosen],
         )
 
     def unprompted(self) -> Split:
