@@ -52,14 +52,14 @@ def check_loop(loop: LoopSettings, tune: Sequence[str], prefix: str = "", task: 
         check_least(f"{prefix}{name}", value, least)
     if loop.select_on not in SELECT_ON:
         raise unknown(f"value of {prefix}select_on", loop.select_on, SELECT_ON)
-    for name, value, is_right, wanted in (
+    for name, number, is_right, wanted in (
         ("label_smoothing", loop.label_smoothing, 0 <= loop.label_smoothing < 1, "in [0, 1)"),
         ("teacher_share", loop.teacher_share, 0 < loop.teacher_share <= 1, "in (0, 1]"),
         ("teacher_temperature", loop.teacher_temperature, loop.teacher_temperature > 0, "above 0"),
     ):
         if not is_right:
             called = f"{prefix}{'loss.' if prefix else ''}{name}"
-            raise UserError(f"{called} is {value}; it must be {wanted}")
+            raise UserError(f"{called} is {number}; it must be {wanted}")
     if not loop.call_seconds > 0:
         raise UserError(f"{prefix}call_seconds is {loop.call_seconds}; it must be positive")
 

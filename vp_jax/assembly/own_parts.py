@@ -149,7 +149,10 @@ def describe(made: Experiment) -> dict[str, Any]:
 
 def comparable(there: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is kept of a run, without programs of another version of JAX."""
-    newer = {"fits_head": False, "label_smoothing": 0.0}  # than the version that wrote them
+    newer: dict[str, Any] = {
+        "fits_head": False,
+        "label_smoothing": 0.0,
+    }  # than the version that wrote them
     newer |= {"teacher": "", "teacher_share": 0.5, "teacher_temperature": 1.0}
     there = {**newer, **there} if MADE_IN in there else there
     if there.get(PROGRAMS, {}).get("jax") == here[PROGRAMS]["jax"]:

@@ -89,7 +89,7 @@ def _stage(one: Prompt, params: Params, other: Prompt, shape: Any, to_shape: Any
             f"the shape {x.shape}, and {wanted.shape} is needed"
         )
 
-    if jax.tree.structure(params) != jax.tree.structure(like):
+    if str(jax.tree.structure(params)) != str(jax.tree.structure(like)):
         raise UserError(f"{other} has other parameters than {one}, so it cannot begin with those")
     return jax.tree_util.tree_map_with_path(resample, params, like)
 

@@ -40,13 +40,10 @@ def unit_each() -> Change:
     """`unit` of each stage of a prompt, or array of a head, by itself (ACAVP, 2510.07823)."""
     one = unit()
 
-    def change(gradient: Any) -> Any:
-        return {
-            part: jax.tree.map(one, own, is_leaf=lambda x, whole=own: x is not whole)
-            for part, own in gradient.items()
-        }
+    def each(whole: Any) -> Any:
+        return jax.tree.map(one, whole, is_leaf=lambda x: x is not whole)
 
-    return change
+    return lambda gradient: {part: each(own) for part, own in gradient.items()}
 
 
 def clip(largest: float) -> Change:

@@ -61,8 +61,8 @@ def restarts(
       growth: how much longer each is than the one before, above 0.
     """
     lengths = growth ** np.arange(cycles)
-    begins = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
-    begins = jnp.asarray(begins * max(total_steps - warmup_steps, 1), jnp.float32)
+    shares = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
+    begins = jnp.asarray(shares * max(total_steps - warmup_steps, 1), jnp.float32)
 
     def schedule(step: ArrayLike) -> jax.Array:
         step = jnp.asarray(step, jnp.float32)

@@ -125,7 +125,8 @@ def with_values(
             return split
         base, rows = base_of(split)
         used, table = tables[id(base)]
-        return dataclasses.replace(split, **{field: table[np.searchsorted(used, rows)]})
+        values: Any = {field: table[np.searchsorted(used, rows)]}
+        return dataclasses.replace(split, **values)
 
     def of_task(task: TaskData) -> TaskData:
         extra = {name: known(split) for name, split in task.extra.items()}
