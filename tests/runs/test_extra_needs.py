@@ -102,9 +102,9 @@ def arrays(folder):
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 def test_train_evaluate_and_resume(pipeline, task, tmp_path, monkeypatch):
     config = quick(**OFTEN, **{"prompt": TOY, "task.pipeline": pipeline})
-    computed, compute = [], frozen_features._with_features
+    computed, compute = [], frozen_features.with_values
     monkeypatch.setattr(
-        frozen_features, "_with_features", lambda *x: computed.append(x) or compute(*x)
+        frozen_features, "with_values", lambda *x: computed.append(x) or compute(*x)
     )
     result = runs.train(config, tmp_path / "whole", own_backbone.make())
     assert result["prompt"] == TOY and result["trainable_parameters"] == 3 * (10 + WIDTH)

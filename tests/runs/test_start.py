@@ -8,7 +8,8 @@ import pytest
 from own_backbone import quick
 
 import vp_jax
-from vp_jax import many, runs
+from vp_jax import data, many, runs
+from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.finished import load_part
@@ -188,3 +189,65 @@ def test_a_teacher_is_asked_once_and_learned_from(tmp_path, monkeypatch):
     names = {"task.class_names": tuple("abcdefghij")}
     with pytest.raises(UserError, match="takes a run on the same classes"):
         runs.train(quick(**clip, **changes, **names), tmp_path / "named")
+
+
+CLIP = {
+    "backbone.name": "clip_tiny",
+    "head.name": "text",
+    "head.templates": ("{}",),
+    "prompt": "normalize | pad(4, init='zeros')",
+    "epochs": 1,
+    "task.shots": 8,
+    "batch_size": 40,
+}
+
+
+@pytest.mark.slow
+def test_descriptions_are_read_and_loaded_without_their_file(tmp_path):
+    """One text a class, that of the template, is the head `text`; a residual stands on several."""
+    names = data.load_task("digits", resize=ResizeRule(8)).class_names
+    one, many_texts = tmp_path / "one.json", tmp_path / "many.json"
+    one.write_text(json.dumps({name: [name] for name in names}))
+    kinds = {name: {"a": [name, f"a {name}"], "b": [name]} for name in names}
+    many_texts.write_text(json.dumps(kinds))
+    text = runs.train(quick(**CLIP), tmp_path / "text")
+    changes = {"head.name": "descriptions", "head.descriptions": str(one)}
+    found = runs.train(quick(**{**CLIP, **changes}), tmp_path / "described")
+    for name in ("test_accuracy", "test_loss", "zero_shot_test_accuracy"):
+        assert found[name] == pytest.approx(text[name], rel=1e-4)
+    changes = {"head.name": "residual", "head.base": "descriptions", "tune": ("prompt", "head")}
+    changes |= {"head.descriptions": str(many_texts), "optimizer.learning_rates.head": 1e-3}
+    changes |= {"start.head": True}
+    runs.train(quick(**{**CLIP, **changes}), tmp_path / "residual")
+    images = data.load_task("digits", resize=ResizeRule(32)).test.images[:5]
+    before = vp_jax.load(tmp_path / "residual").probabilities(images)
+    many_texts.unlink()
+    np.testing.assert_array_equal(vp_jax.load(tmp_path / "residual").probabilities(images), before)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "are no JSON"),
+        ("[]", "must be of the form"),
+        ('{"zero": ["a"]}', "have no texts of 9 of the 10 classes: 'one'"),
+        ('{"zero": []}', "have no texts of 9"),
+    ],
+)
+def test_descriptions_of_another_form(content, words, tmp_path):
+    (tmp_path / "d.json").write_text(content)
+    changes = {"head.name": "descriptions", "head.descriptions": str(tmp_path / "d.json")}
+    with pytest.raises(UserError, match=words):
+        runs.train(quick(**{**CLIP, **changes}), tmp_path / "run")
+
+
+def test_with_the_gradient_of_evp_only_the_frame_is_moved(tmp_path):
+    """A step is as long as the learning rate, less what the middle has of the gradient."""
+    changes = {"prompt": "shrink(24) | full(init='zeros') | normalize", "optimizer.momentum": 0.0}
+    changes |= {"optimizer.gradient.prompt": "unit | frame(4)", "schedule.name": "constant"}
+    changes |= {"optimizer.learning_rate": 3.0, "batch_size": 80}
+    result = runs.train(quick(**{**CLIP, **changes}), tmp_path / "run")
+    prompt, _ = load_part(tmp_path / "run", "prompt")
+    delta = prompt["1.delta"]
+    assert result["steps"] == 1 and not delta[4:-4, 4:-4].any()
+    assert 0.5 < np.linalg.norm(delta) < 3.0
