@@ -34,6 +34,9 @@ def test_norms_are_of_the_part_or_of_each_stage():
     frame, nothing, gain = change("unit_each", gradient)["prompt"]
     assert nothing == {}
     assert [float(optax.tree.norm(x)) for x in (frame, gain)] == pytest.approx([1, 1], rel=1e-6)
+    arrays = change("unit_arrays", gradient)["prompt"]
+    norms = [float(jnp.linalg.norm(x)) for x in jax.tree.leaves(arrays)]
+    assert norms == pytest.approx([1, 1, 1], rel=1e-6)
     head = change("unit_each", {"head": {"kernel": DRAWN[0], "bias": DRAWN[1, 0, 0]}})["head"]
     assert [float(jnp.linalg.norm(x)) for x in head.values()] == pytest.approx([1, 1], rel=1e-6)
 
@@ -47,7 +50,9 @@ def test_values_are_clipped_in_the_order_of_the_text():
     np.testing.assert_array_equal(change("", g)["prompt"], g["prompt"])
 
 
-@pytest.mark.parametrize("text", ["unit", "unit_each", "clip(1)", "clip_norm(1)", "sign"])
+@pytest.mark.parametrize(
+    "text", ["unit", "unit_each", "unit_arrays", "clip(1)", "clip_norm(1)", "sign"]
+)
 def test_zeros_stay_and_each_member_has_its_own(text):
     """What a sweep does: gradients of several members, zero where one has no parameters."""
     zeros = {"prompt": (jnp.zeros((4, 4, 3)),)}

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from vp_jax import prompts
-from vp_jax.step import optimizers
+from vp_jax.step import gradients, optimizers
 
 SHAPE = (8, 8, 3)
 UPDATES = 20
@@ -62,6 +62,15 @@ def ilm_frame():
         slope = slope_of_pixels(SMALL + mask * inner).sum(axis=0) * mask * inner * (1 - inner)
         adam(values, {"theta": slope}, state, step, 0.01)
     return values["theta"] * mask
+
+
+def evp():
+    """Wu et al. 2022: the gradient over the whole canvas divided by its norm, then its frame."""
+    values, mask = np.zeros(SHAPE), 1 - INSIDE
+    for _ in range(UPDATES):
+        slope = slope_of_pixels(SMALL + values).sum(axis=0)
+        values = values - 0.5 * mask * slope / (np.linalg.norm(slope) + 1e-10)
+    return values
 
 
 def low_rank(start):
@@ -131,6 +140,14 @@ def test_the_frame_of_ilm_vp():
     found = trained(stage, SMALL, begun(stage), optimizers.by_name("adam", 0.01))
     drawn = np.asarray(prompts.pad(2).apply(found, np.zeros(SHAPE)))
     close(drawn, ilm_frame())
+
+
+def test_the_frame_of_evp():
+    stage = prompts.full(init="zeros")
+    changes = gradients.by_text("unit | frame(2)")
+    optimizer = optax.chain(changes, optimizers.by_name("sgd", 0.5))
+    found = trained(stage, SMALL, begun(stage), optimizer)
+    close(found["delta"], evp())
 
 
 def test_lor_vp():

@@ -37,13 +37,18 @@ def unit() -> Change:
 
 
 def unit_each() -> Change:
-    """`unit` of each stage of a prompt, or array of a head, by itself (ACAVP, 2510.07823)."""
+    """`unit` of each stage of a prompt, or array of a head, by itself."""
     one = unit()
 
     def each(whole: Any) -> Any:
         return jax.tree.map(one, whole, is_leaf=lambda x: x is not whole)
 
     return lambda gradient: {part: each(own) for part, own in gradient.items()}
+
+
+def unit_arrays() -> Change:
+    """`unit` of each array by itself, also of those of one stage (ACAVP, 2510.07823)."""
+    return lambda gradient: jax.tree.map(unit(), gradient)
 
 
 def clip(largest: float) -> Change:
@@ -83,7 +88,8 @@ def frame(size: float) -> Change:
 
 
 _WORDS: dict[str, Callable[..., Change]] = {
-    function.__name__: function for function in (unit, unit_each, clip, clip_norm, sign, frame)
+    function.__name__: function
+    for function in (unit, unit_each, unit_arrays, clip, clip_norm, sign, frame)
 }
 
 
@@ -94,8 +100,8 @@ def by_text(text: str, setting: str = "optimizer.gradient") -> optax.GradientTra
     gradients are zero where they have no parameters, and all changes leave zeros alone.
 
     Args:
-      text: such as `"unit | clip(0.001)"`; `unit`, `unit_each` and `sign` take no number, `clip`,
-        `clip_norm` and `frame` take one above 0. The empty text changes nothing.
+      text: such as `"unit | clip(0.001)"`; `unit`, `unit_each`, `unit_arrays` and `sign` take no
+        number, `clip`, `clip_norm` and `frame` take one above 0. The empty text changes nothing.
       setting: where the text is from, for messages.
 
     Raises:
