@@ -36,7 +36,7 @@ class WholeRuns:
     """
 
     def __init__(self, problem: Problem, steps: int, folder: pathlib.Path):
-        self._backbone = _with_tokens(problem)
+        self._backbone = with_tokens(problem)
         self._folder, self._numbers = folder, itertools.count()
         path = make_npz(
             folder / "noise.npz",
@@ -108,7 +108,7 @@ def settings(problem: Problem, path: pathlib.Path) -> ConfigDict:
     return config
 
 
-def _with_tokens(problem: Problem) -> Backbone:
+def with_tokens(problem: Problem) -> Backbone:
     """The backbone, whose tokenizer knows the problem's texts only."""
     if problem.tokens is None:
         return problem.backbone

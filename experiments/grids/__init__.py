@@ -1,0 +1,1 @@
+"""Grids of runs: each module that `experiments.run` knows by name is one table's."""

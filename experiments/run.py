@@ -1,0 +1,130 @@
+"""Makes a table of runs: every cell that is not there yet, then the table.
+
+    python -m experiments.run methods --workdir=runs/methods --plan
+    python -m experiments.run methods --workdir=runs/methods --workers=2
+    python -m experiments.run methods --workdir=runs/methods --only=digits --seeds=0
+
+Names: methods, imperceptible. A cell is a method on a task, with every seed and all that is chosen
+among on the validation split; its runs are ordinary runs in ordinary workdirs below --workdir,
+trained in one program where that is possible. The same command goes on after any interruption; what
+is finished is not repeated, and what failed is told at the end and stops nothing. At the end stand
+`table.md`, `table.csv` and `report.html` in --workdir, of all that is finished by then.
+
+--plan only says what there is to do, and how long it will take.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import time
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+
+import vp_jax
+from experiments.grids import report, runner
+from experiments.grids import trial as trial_lib
+from experiments.grids.trial import Trial
+from vp_jax.backbones.flops import model_flops
+from vp_jax.errors import UserError
+from vp_jax.host import files, user_cache
+from vp_jax.host.compilation_cache import keep_compiled_programs
+from vp_jax.host.memory import keep_freed_memory
+from vp_jax.report import table
+
+NAMES = ("methods", "imperceptible")
+BASE = {"methods": "padding", "imperceptible": "epsilon 8"}
+SHARE = 0.4  # of the peak of matrix products, that training reaches; only for the plan
+SIDE = 1536  # of the matrices that measure it
+
+
+def plan(trials: Sequence[Trial], workdir: pathlib.Path) -> str:
+    """What is to do: runs, operations and hours of every cell, finished ones without hours."""
+    speed = SHARE * _peak()
+    rows, total = [], 0.0
+    for trial in trials:
+        runs = len(trial.members)
+        flops = runs * trial.images * trial.passes * model_flops(trial.config().backbone.name).step
+        missing = runs - sum(
+            (workdir / trial.key / str(i) / "result.json").exists() for i in range(runs)
+        )
+        hours = missing / runs * flops / speed / 3600
+        total += hours
+        rows.append((trial.column, trial.row, runs, missing, f"{flops:.2e}", f"{hours:.2f}"))
+    rows.append(("all", "", sum(r[2] for r in rows), sum(r[3] for r in rows), "", f"{total:.1f}"))
+    return table(rows, ("task", "method", "runs", "to do", "FLOP", "hours"))
+
+
+def _peak() -> float:
+    """Operations a second of a matrix product in float32 on the first device."""
+    ones = jax.numpy.asarray(np.ones((SIDE, SIDE), np.float32))
+    product = jax.jit(lambda x: x @ x)
+    product(ones).block_until_ready()
+    start, count = time.perf_counter(), 0
+    while (taken := time.perf_counter() - start) < 0.5:
+        product(ones).block_until_ready()
+        count += 1
+    return 2 * SIDE**3 * count / taken
+
+
+def main(argv: Sequence[str]) -> None:
+    """Plans, or makes what is missing, and writes the table."""
+    values = flags.FLAGS
+    if len(argv) != 2 or argv[1] not in NAMES:
+        raise app.UsageError(f"give the name of one grid: {', '.join(NAMES)}")
+    if not values.workdir:
+        raise app.UsageError("--workdir is needed: the folder of all runs")
+    name, workdir = argv[1], files.expanded(values.workdir)
+    keep_freed_memory()
+    keep_compiled_programs(user_cache.find("programs"))
+    logging.set_verbosity(logging.WARNING)
+    try:
+        seeds = tuple(int(seed) for seed in values.seeds)
+        every = importlib.import_module(f"experiments.grids.{name}").trials(seeds)
+        if values.trial:
+            (own,) = [trial for trial in every if trial.key == values.trial]
+            trial_lib.run(own, workdir / own.key)
+            return
+        only = values.only or [""]
+        trials = [t for t in every if any(x.lower() in f"{t.column}/{t.row}".lower() for x in only)]
+        if not trials:
+            raise UserError(
+                f"--only={','.join(only)} names none of {', '.join(t.key for t in every)}"
+            )
+        if values.plan:
+            print(plan(trials, workdir))
+            return
+
+        def command(trial: Trial) -> list[str]:
+            more = [f"--workdir={workdir}", f"--seeds={','.join(values.seeds)}"]
+            return ["-m", "experiments.run", name, *more, f"--trial={trial.key}"]
+
+        failures = runner.run_all(trials, workdir, values.workers, command)
+        found = {(t.column, t.row): trial_lib.read(t, workdir / t.key) for t in every}
+        rows = {place: row for place, row in found.items() if row is not None}
+        about = (
+            f"`python -m experiments.run {name} --seeds={','.join(values.seeds)}`; vp_jax"
+            f" {vp_jax.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}"
+        )
+        written = report.write(workdir, every, rows, BASE[name], about)
+        print(table(*reversed(report.cells(every, rows, BASE[name]))))
+        print("written:", ", ".join(map(str, written)))
+        for failure in failures:
+            print(f"failed: {failure.key}: {failure.reason} ({failure.log})")
+    except UserError as error:
+        raise app.UsageError(str(error)) from error
+    if failures:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "folder of all runs and of the table")
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "of every method")
+    flags.DEFINE_list("only", None, "parts of the names of tasks and methods, as in digits/padding")
+    flags.DEFINE_integer("workers", 1, "cells beside each other", lower_bound=1)
+    flags.DEFINE_bool("plan", False, "say what is to do, and do nothing")
+    flags.DEFINE_string("trial", None, "make one cell in this process")
+    app.run(main)
