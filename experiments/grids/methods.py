@@ -57,7 +57,7 @@ def prompt(text: str, **more: Any) -> dict[str, Any]:
 
 
 METHODS = (
-    Method("zero-shot", {"tune": ()}, [{}], costly=True),
+    Method("zero-shot", {"tune": ()}, [{}], costly=True, passes=0.0),
     Method("padding", prompt("normalize | pad({pad})"), rates(2.5, 10.0, 40.0), costly=True),
     Method(
         "EVP",
