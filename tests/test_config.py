@@ -129,6 +129,11 @@ def test_settings_survive_being_written_and_read(tmp_path):
     assert read_config(tmp_path).head.templates == c.head.templates
 
 
+def test_a_name_that_no_setting_can_have_is_refused():
+    with pytest.raises(UserError, match="here cannot be used: no setting has the name 'head.na.e'"):
+        config.from_json({"head": {"na.e": 1}}, "here")
+
+
 def test_a_folder_of_another_run_is_refused_with_both_values(tmp_path):
     c = config.default()
     with claim(tmp_path, c):

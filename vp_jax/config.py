@@ -180,6 +180,8 @@ def _update(config: ConfigDict, settings: Mapping[str, Any], where: object, pref
     for key, value in settings.items():
         name, value = f"{prefix}{key}", _with_tuples(value)
         if key not in config:  # of a version or a command that has more of them
+            if "." in key:
+                raise UserError(f"{where} cannot be used: no setting has the name {name!r}")
             with config.unlocked():
                 config[key] = value
         elif isinstance(config[key], ConfigDict):

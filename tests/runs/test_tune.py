@@ -130,6 +130,19 @@ def test_resuming_in_the_middle_is_exact(tmp_path):
     assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 
+def test_an_optimiser_that_draws_noise_goes_on_with_it(tmp_path):
+    """Its state holds a random key, which no NumPy array can."""
+    changes = {"optimizer.name": "noisy_sgd", "checkpoint_every_steps": 7}
+    config, own = quick(**changes), own_backbone.make()
+    expected = runs.train(config, tmp_path / "whole", own)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut" / "result.json").unlink()
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / str(expected["steps"]))
+    runs.train(config, tmp_path / "cut", own)
+    one, two = arrays(tmp_path / "whole"), arrays(tmp_path / "cut")
+    assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
+
+
 @pytest.mark.parametrize("head", ["text", "linear"])
 def test_fine_tuning_a_clip_starts_from_its_text_features(head, tmp_path):
     """With a vanishing learning rate the tuned model is the zero-shot one."""

@@ -113,6 +113,12 @@ def test_mistakes():
         schedules.by_name("constnat", 1.0, 0, 10)
     with pytest.raises(UserError, match="-1"):
         schedules.by_name("constant", 1.0, -1, 10)
-    for wrong in ({"cycles": 0}, {"growth": 0.0}, {"drop_at": (1.5,)}, {"drop": 0.0}):
+    for wrong in (
+        {"cycles": 0},
+        {"growth": 0.0},
+        {"drop_at": (1.5,)},
+        {"drop_at": ("a",)},
+        {"drop": 0.0},
+    ):
         with pytest.raises(UserError, match=f"schedule.{next(iter(wrong))} is"):
             schedules.by_name("constant", 1.0, 1, 10, **wrong)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Tree = TypeVar("Tree")
@@ -23,7 +24,7 @@ def to_arrays(state: Any) -> dict[str, np.ndarray]:
     Copies, so that the state's buffers may be donated while they are saved.
     """
     leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(state))[0]
-    return {_name(path): np.array(leaf, copy=True) for path, leaf in leaves}
+    return {_name(path): np.array(_numbers(leaf), copy=True) for path, leaf in leaves}
 
 
 def that_hold_anything(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,9 +58,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray], target: Tree) -> Tree:
                 f"{name} is {there.get(name, 'missing')} there and {wanted.get(name, 'unknown')} "
                 "here"
             )
-    return jax.tree_util.tree_map_with_path(
-        lambda path, x: arrays[_name(path)] if np.size(x) else np.asarray(x), target
-    )
+
+    def restored(path: tuple[Any, ...], x: Any) -> Any:
+        if not np.size(x):
+            return np.asarray(x)
+        array = arrays[_name(path)]
+        if _is_key(x):
+            return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(x))
+        return array
+
+    return jax.tree_util.tree_map_with_path(restored, target)
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -74,6 +82,15 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
 def size(state: Any) -> int:
     """Bytes of the arrays that a checkpoint of a state holds; orbax adds some kB of its own."""
     return sum(array.nbytes for array in to_arrays(state).values())
+
+
+def _is_key(x: Any) -> bool:
+    """Whether it is a typed random key, which an optimiser that adds noise keeps."""
+    return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _numbers(x: Any) -> Any:
+    return jax.random.key_data(x) if _is_key(x) else x
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -148,8 +148,12 @@ def _check(cycles: int, growth: float, drop_at: Sequence[float], drop: float) ->
     for name, value, right, wanted in (
         ("cycles", cycles, cycles >= 1, "at least 1"),
         ("growth", growth, 0 < growth < math.inf, "above 0 and finite"),
-        ("drop_at", drop_at, all(0 <= share <= 1 for share in drop_at), "shares in [0, 1]"),
+        ("drop_at", drop_at, all(map(_is_share, drop_at)), "shares in [0, 1]"),
         ("drop", drop, 0 < drop <= 1, "in (0, 1]"),
     ):
         if not right:
             raise UserError(f"schedule.{name} is {value}; it must be {wanted}")
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1

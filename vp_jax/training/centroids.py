@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.prompts import Chain
 from vp_jax.prompts.routing import Routing
@@ -49,7 +50,8 @@ def find(experiment: Experiment) -> Parts:
     count = min(max(SAMPLE, routing.k), len(train))
     rows = np.random.default_rng(experiment.seed).permutation(len(train))[:count]
     features = compute(train.take(np.sort(rows)))
-    return {"centroids": {"means": centroids(features, routing, experiment.seed)}}
+    means = centroids(features, routing, experiment.seed)
+    return {"centroids": distributed.of_main({"means": means})}
 
 
 def centroids(features: np.ndarray, routing: Routing, seed: int) -> np.ndarray:
