@@ -71,7 +71,7 @@ def run_all(
     failures = []
     with (
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(trials), "cells") as bar,
+        progress_bar(len(trials), "running", unit=" cells") as bar,
     ):
         pending = [pool.submit(make, trial) for trial in trials]
         try:

@@ -12,13 +12,16 @@ EVERY_SECONDS = 0.2  # on a terminal
 EVERY_SECONDS_IN_FILES = 30.0
 
 
-def progress_bar(total: int, desc: str, disable: bool = False, **more: Any) -> tqdm.tqdm[Any]:
+def progress_bar(
+    total: int, desc: str, disable: bool = False, unit: str = " images", **more: Any
+) -> tqdm.tqdm[Any]:
     """A bar on stderr that counts images; of several processes the main one has it.
 
     Args:
       total: number of images.
       desc: what is done with them.
       disable: show nothing.
+      unit: what else is counted.
       **more: further arguments of `tqdm.tqdm`.
     """
     import tqdm
@@ -27,6 +30,4 @@ def progress_bar(total: int, desc: str, disable: bool = False, **more: Any) -> t
 
     every = EVERY_SECONDS if sys.stderr.isatty() else EVERY_SECONDS_IN_FILES
     silent = disable or not distributed.is_main()
-    return tqdm.tqdm(
-        total=total, desc=desc, unit=" images", mininterval=every, disable=silent, **more
-    )
+    return tqdm.tqdm(total=total, desc=desc, unit=unit, mininterval=every, disable=silent, **more)
