@@ -33,10 +33,11 @@ from vp_jax.errors import UserError
 from vp_jax.host import files, user_cache
 from vp_jax.host.compilation_cache import keep_compiled_programs
 from vp_jax.host.memory import keep_freed_memory
+from vp_jax.records.workdir import RESULT
 from vp_jax.report import table
 
-NAMES = ("methods", "imperceptible")
 BASE = {"methods": "padding", "imperceptible": "epsilon 8"}
+"""By the name of a grid: the row whose errors the others are compared with."""
 SHARE = 0.4  # of the peak of matrix products, that training reaches; only for the plan
 SIDE = 1536  # of the matrices that measure it
 
@@ -48,9 +49,7 @@ def plan(trials: Sequence[Trial], workdir: pathlib.Path) -> str:
     for trial in trials:
         runs = len(trial.members)
         flops = runs * trial.images * trial.passes * model_flops(trial.config().backbone.name).step
-        missing = runs - sum(
-            (workdir / trial.key / str(i) / "result.json").exists() for i in range(runs)
-        )
+        missing = runs - sum((workdir / trial.key / str(i) / RESULT).exists() for i in range(runs))
         hours = missing / runs * flops / speed / 3600
         total += hours
         rows.append((trial.column, trial.row, runs, missing, f"{flops:.2e}", f"{hours:.2f}"))
@@ -73,8 +72,8 @@ def _peak() -> float:
 def main(argv: Sequence[str]) -> None:
     """Plans, or makes what is missing, and writes the table."""
     values = flags.FLAGS
-    if len(argv) != 2 or argv[1] not in NAMES:
-        raise app.UsageError(f"give the name of one grid: {', '.join(NAMES)}")
+    if len(argv) != 2 or argv[1] not in BASE:
+        raise app.UsageError(f"give the name of one grid: {', '.join(BASE)}")
     if not values.workdir:
         raise app.UsageError("--workdir is needed: the folder of all runs")
     name, workdir = argv[1], files.expanded(values.workdir)

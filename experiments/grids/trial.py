@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import config as base
 from vp_jax import many, runs
+from vp_jax.assembly.head import is_probe
 from vp_jax.assembly.members import VARIED
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
@@ -104,10 +105,10 @@ def run(trial: Trial, folder: pathlib.Path) -> None:
 
 def can_share(trial: Trial) -> bool:
     """Whether its runs may be trained in one program."""
-    tune = set(trial.settings.get("tune", ("prompt",)))
-    by_steps = "prompt" in tune or trial.settings.get("head.solver") == "sgd"
+    config = trial.config()
+    by_steps = config.tune and "backbone" not in config.tune and not is_probe(config)
     varied = all(name in VARIED for member in trial.members for name in member)
-    return len(trial.members) > 1 and bool(tune) and "backbone" not in tune and by_steps and varied
+    return len(trial.members) > 1 and bool(by_steps) and varied
 
 
 def read(trial: Trial, folder: pathlib.Path) -> Row | None:

@@ -12,6 +12,7 @@ from own_backbone import quick
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
+from vp_jax.records import workdir
 from vp_jax.records.finished import going_on, load_part
 from vp_jax.records.metrics import Metrics, read_metrics
 
@@ -151,3 +152,19 @@ def test_what_a_kill_has_left_is_removed(copy, backbone):
     with contextlib.suppress(UserError):
         runs.train(quick(**{"head.name": "frequency"}), copy, backbone)
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_scan_that_is_not_whole_is_made_again_and_an_error_is_no_damage(cut, tmp_path, capsys):
+    path = tmp_path / workdir.SCAN
+    assert workdir.read_scan(tmp_path) is None and not capsys.readouterr().err
+    whole = {"prompt": "pad(2)", "chosen": "grey | pad(2)", "tried": []}
+    workdir.write_json(path, whole)
+    assert workdir.read_scan(tmp_path) == whole
+    path.write_bytes(CUTS[cut](path.read_bytes()))
+    assert workdir.read_scan(tmp_path) is None
+    assert "is not whole, as after a power cut" in capsys.readouterr().err
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be read: .*; mend that, or delete it to scan"):
+        workdir.read_scan(tmp_path)

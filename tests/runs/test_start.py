@@ -5,6 +5,7 @@ import json
 import numpy as np
 import own_backbone
 import pytest
+from killing import dies_after
 from own_backbone import quick
 
 import vp_jax
@@ -14,7 +15,6 @@ from vp_jax.errors import UserError
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.finished import load_part
 from vp_jax.records.metrics import read_metrics
-from vp_jax.training.loop import Loop
 
 LAYER = {
     "tune": ("prompt", "head"),
@@ -78,18 +78,8 @@ def test_killed_and_started_again_it_ends_the_same(step, tmp_path, monkeypatch):
     changes = {**RESIDUAL, "checkpoint_every_steps": 8, "head.base": "iterative"}
     changes |= {"optimizer.average": 0.9, "epochs": 2, "optimizer.gradient.prompt": "unit"}
     expected = train(tmp_path / "whole", **changes)
-    save = Loop.save
-
-    def save_and_die(self):
-        save(self)
-        if self.step == step:
-            self.checkpoints.wait()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Loop, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
+    with dies_after(step, monkeypatch):
         train(tmp_path / "cut", **changes)
-    monkeypatch.undo()
     result = train(tmp_path / "cut", **changes)
     times = dict.fromkeys(("images_per_second", "wall_seconds"))
     assert {**result, **times} == {**expected, **times}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import own_backbone
 import pytest
+from killing import dies_after
 from own_backbone import quick
 
 from vp_jax import many, runs
@@ -149,18 +150,8 @@ def test_pictures(finished):
 
 def check_killed(whole, expected, folder, step, monkeypatch, members=MEMBERS, **changes):
     """A sweep that is killed once it has saved a step, and started again, ends as the whole one."""
-    save = Loop.save
-
-    def save_and_die(self):
-        save(self)
-        if self.step == step:
-            self.checkpoints.wait()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Loop, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
+    with dies_after(step, monkeypatch):
         train_many(folder, members, **changes)
-    monkeypatch.undo()
     result = train_many(folder, members, **changes)
     assert without_times(result) == without_times(expected)
     for i in map(str, range(len(members))):

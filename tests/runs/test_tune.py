@@ -111,6 +111,17 @@ def test_a_run_that_lost_its_end_ends_the_same(finished, tmp_path):
     assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 
+def check_resuming(config, folder, backbone=None):
+    """A run whose end is lost goes on from the checkpoint before to the same arrays."""
+    expected = runs.train(config, folder / "whole", backbone)
+    shutil.copytree(folder / "whole", folder / "cut")
+    (folder / "cut" / "result.json").unlink()
+    shutil.rmtree(folder / "cut" / "checkpoints" / str(expected["steps"]))
+    runs.train(config, folder / "cut", backbone)
+    one, two = arrays(folder / "whole"), arrays(folder / "cut")
+    assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
+
+
 def test_resuming_in_the_middle_is_exact(tmp_path):
     config = clip(
         ("prompt", "backbone", "head"),
@@ -121,26 +132,13 @@ def test_resuming_in_the_middle_is_exact(tmp_path):
             "augment.crop_scale": 0.6,
         },
     )
-    expected = runs.train(config, tmp_path / "whole")
-    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
-    (tmp_path / "cut" / "result.json").unlink()
-    shutil.rmtree(tmp_path / "cut" / "checkpoints" / str(expected["steps"]))
-    runs.train(config, tmp_path / "cut")
-    one, two = arrays(tmp_path / "whole"), arrays(tmp_path / "cut")
-    assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
+    check_resuming(config, tmp_path)
 
 
 def test_an_optimiser_that_draws_noise_goes_on_with_it(tmp_path):
     """Its state holds a random key, which no NumPy array can."""
-    changes = {"optimizer.name": "noisy_sgd", "checkpoint_every_steps": 7}
-    config, own = quick(**changes), own_backbone.make()
-    expected = runs.train(config, tmp_path / "whole", own)
-    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
-    (tmp_path / "cut" / "result.json").unlink()
-    shutil.rmtree(tmp_path / "cut" / "checkpoints" / str(expected["steps"]))
-    runs.train(config, tmp_path / "cut", own)
-    one, two = arrays(tmp_path / "whole"), arrays(tmp_path / "cut")
-    assert one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
+    config = quick(**{"optimizer.name": "noisy_sgd", "checkpoint_every_steps": 7})
+    check_resuming(config, tmp_path, own_backbone.make())
 
 
 @pytest.mark.parametrize("head", ["text", "linear"])

@@ -10,9 +10,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, heads
-from vp_jax.assembly.head import OF_FEATURES, OF_TEXTS, ON_TOP, base_name
+from vp_jax.assembly.head import OF_FEATURES, OF_TEXTS, base_name
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
+from vp_jax.heads.on_top import NAMES as ON_TOP
 from vp_jax.step.sharding import check_devices, make_mesh
 
 

@@ -7,12 +7,14 @@ from ml_collections import ConfigDict
 from vp_jax import heads
 from vp_jax.assembly import descriptions
 from vp_jax.assembly.augment import MIXES, make_augment, mixes
-from vp_jax.assembly.head import FITTED, ON_TOP, base_name, is_probe
+from vp_jax.assembly.head import FITTED, base_name, is_probe
 from vp_jax.assembly.prompt import make_prompt
 from vp_jax.errors import UserError, unknown
+from vp_jax.heads.on_top import LAYERS
+from vp_jax.heads.on_top import NAMES as ON_TOP
 
-TRAINABLE_HEADS = ("text", "linear", "fully_connected", *ON_TOP)
-RANDOM_HEADS = ("linear", "fully_connected")  # before they are trained
+TRAINABLE_HEADS = ("text", *LAYERS, *ON_TOP)
+RANDOM_HEADS = LAYERS  # before they are trained
 
 
 def check_head(config: ConfigDict) -> None:

@@ -26,6 +26,7 @@ from vp_jax.data import TaskData
 from vp_jax.data.tasks import classes as classes_lib
 from vp_jax.data.tasks.classes import Classes
 from vp_jax.errors import UserError
+from vp_jax.heads.on_top import NAMES as ON_TOP
 from vp_jax.host import files
 from vp_jax.records import record as record_lib
 from vp_jax.records.finished import load_part
@@ -40,8 +41,6 @@ OF_FEATURES = ("text", "descriptions", "linear")
 OF_TEXTS = ("text", "descriptions")
 READ_NAMES = (*OF_TEXTS, "semantic")
 """Heads that are made of the names of the classes."""
-ON_TOP = ("residual", "temperature")
-"""Heads that stand on another one."""
 
 
 def base_name(config: ConfigDict) -> str:

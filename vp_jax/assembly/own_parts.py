@@ -149,12 +149,10 @@ def describe(made: Experiment) -> dict[str, Any]:
 
 def comparable(there: Mapping[str, Any], here: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is kept of a run, without programs of another version of JAX."""
-    newer: dict[str, Any] = {
-        "fits_head": False,
-        "label_smoothing": 0.0,
-    }  # than the version that wrote them
-    newer |= {"teacher": "", "teacher_share": 0.5, "teacher_temperature": 1.0}
-    there = {**newer, **there} if MADE_IN in there else there
+    if MADE_IN in there:  # and perhaps by a version that had fewer settings
+        fields = {f.name: f.default for f in dataclasses.fields(LoopSettings) if f.name in here}
+        known = {name: x for name, x in fields.items() if x is not dataclasses.MISSING}
+        there = {**known, **there}
     if there.get(PROGRAMS, {}).get("jax") == here[PROGRAMS]["jax"]:
         return there
     return {**there, PROGRAMS: here[PROGRAMS]} if MADE_IN in there else there

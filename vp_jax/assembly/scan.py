@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from vp_jax.errors import UserError
 from vp_jax.heads.ridge import Score, ridge_score
 from vp_jax.host.progress_bar import progress_bar
 from vp_jax.prompts.stages.shrink import shrink
-from vp_jax.records.workdir import SCAN, write_json
+from vp_jax.records.workdir import SCAN, read_scan, write_json
 from vp_jax.step.forward import resize_rule
 from vp_jax.training.experiment import Experiment
 
@@ -51,7 +50,8 @@ def scanned(
     What was found is kept in the workdir, so that the same command goes on with the same run.
 
     Raises:
-      UserError: settings that cannot work, or the folder has been scanned for another prompt.
+      UserError: settings that cannot work, the folder has been scanned for another prompt, or what
+        was found there cannot be read.
     """
     if isinstance(run, Experiment) or not run.start.scan:
         return run
@@ -62,7 +62,7 @@ def scanned(
             "it, or leave --config.start.scan out"
         )
     prompt, config = str(make_prompt(run)), run.copy_and_resolve_references()
-    kept = _kept(workdir)
+    kept = read_scan(workdir)
     if kept is None:
         rows = scan(config, get_backbone(config, backbone))
         best = max(rows, key=lambda row: row.score.likelihood)
@@ -125,14 +125,6 @@ def table(rows: Sequence[Row], best: Row) -> list[str]:
         start = row.start or "(images as they are)"
         lines.append(f"  {start:28} {row.score.likelihood:8.3f} {row.score.accuracy:7.1%}{mark}")
     return lines
-
-
-def _kept(workdir: pathlib.Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((workdir / SCAN).read_text(encoding="utf-8"))
-        return found if {"prompt", "chosen"} <= found.keys() else None
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _some(split: data.Split, count: int, seed: int) -> data.Split:

@@ -13,6 +13,7 @@ import optax
 from jax.typing import ArrayLike
 
 from vp_jax.errors import UserError
+from vp_jax.heads.likelihood import log_likelihood
 from vp_jax.heads.logistic_regression import lbfgs
 
 GRID = tuple(10.0**power for power in range(-6, 3))
@@ -60,11 +61,11 @@ def fit_residual(
     scale = math.sqrt(np.square(f).sum(axis=1, dtype=np.float64).mean()) or 1.0
     data = jax.device_put((f, y))
     zero = np.zeros((f.shape[1], f.shape[1]), np.float32)
-    best, tried = Fit(zero, 0.0, []), [(0.0, _cross_entropy(held_out, answers))]
+    best, tried = Fit(zero, 0.0, []), [(0.0, -log_likelihood(held_out, answers))]
     for c in sorted(grid):
         strength = np.float32(1.0 / (c * scale**2 * len(y)))
         found = np.asarray(_minimise(*data, np.float32(scale), strength)) / np.float32(scale)
-        tried.append((c, _cross_entropy(held_out + held_out @ found, answers)))
+        tried.append((c, -log_likelihood(held_out + held_out @ found, answers)))
         if np.isfinite(tried[-1][1]) and tried[-1][1] < min(loss for _, loss in tried[:-1]):
             best = Fit(found, c, [])
     return best._replace(tried=tried)
@@ -83,13 +84,6 @@ def _minimise(f: jax.Array, labels: jax.Array, scale: jax.Array, strength: jax.A
     start = jnp.zeros((f.shape[1], f.shape[1]), jnp.float32)
     kernel, _, _ = lbfgs(objective, start, jnp.float32(TOLERANCE), jnp.int32(MAX_ITERATIONS))
     return kernel
-
-
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    z = logits.astype(np.float64)
-    top = z.max(axis=1)
-    log_sum = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
-    return float((log_sum - z[np.arange(len(z)), labels]).mean())
 
 
 def _check(what: str, logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from vp_jax.errors import UserError
+from vp_jax.heads.likelihood import log_likelihood
 from vp_jax.heads.temperature import fit_temperature
 
 GRID = tuple(10.0**power for power in range(-6, 3))
@@ -65,16 +66,10 @@ def ridge_score(
         missed = (one_hot - share - fitted) / np.maximum(1 - own, 1e-9)[:, None]
         left_out = one_hot - missed
         temperature = fit_temperature(left_out, y)
-        found = _likelihood(left_out / temperature, y)
+        found = log_likelihood(left_out / temperature, y)
         if best is None or found > best[0]:
             weights = vt.T @ ((kept / np.maximum(s, 1e-12))[:, None] * along)
             best = found, weights, temperature
     assert best is not None
     logits = (held_out @ best[1] + share) / best[2]
-    return Score(_likelihood(logits, answers), float((logits.argmax(axis=1) == answers).mean()))
-
-
-def _likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    top = logits.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
-    return float((logits[np.arange(len(labels)), labels] - log_sum).mean())
+    return Score(log_likelihood(logits, answers), float((logits.argmax(axis=1) == answers).mean()))

@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vp_jax import distributed
@@ -116,19 +116,36 @@ def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
     Raises:
       UserError: it is there and cannot be read.
     """
-    path = workdir / RESULT
+    return _read_or_make(workdir / RESULT, ({"test_accuracy"}, {"members"}), "test")
+
+
+def read_scan(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """What `start.scan` has found and kept in a folder, or None where it has not.
+
+    A file that is not whole is left out as that of `read_result` is.
+
+    Raises:
+      UserError: it is there and cannot be read.
+    """
+    return _read_or_make(workdir / SCAN, ({"prompt", "chosen"},), "scan")
+
+
+def _read_or_make(
+    path: pathlib.Path, wanted: Sequence[set[str]], to_make: str
+) -> dict[str, Any] | None:
+    """A JSON file that can be made again, with all names of one of the sets that are wanted."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read: {error.strerror}; mend that, or delete it to test again"
+            f"{path} cannot be read: {error.strerror}; mend that, or delete it to {to_make} again"
         ) from error
     except ValueError:
-        result = None
-    if isinstance(result, dict) and ("test_accuracy" in result or "members" in result):
-        return result
+        found = None
+    if isinstance(found, dict) and any(names <= found.keys() for names in wanted):
+        return found
     distributed.say(f"{path} is not whole, as after a power cut; it is made again")
     return None
 

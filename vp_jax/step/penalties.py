@@ -13,6 +13,7 @@ from vp_jax.backbones import Backbone
 from vp_jax.data.augment import Augment
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.prompts import Chain, chain
+from vp_jax.prompts.stages.grey import LUMA
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Parts, make_seen
 
@@ -20,7 +21,6 @@ Change = Callable[..., tuple[jax.Array, jax.Array]]
 """From the arguments of a `Forward` to what the prompt changes, `[..., B, H, W, 3]`, in units in
 which black is 0 and white is 1, and the images that it changes, `[B, H, W, 3]`."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _WINDOW = 7  # pixels
 _HIDDEN = 0.02  # contrast that hides nothing
 
@@ -44,10 +44,10 @@ def visibility(change: jax.Array, images: jax.Array) -> jax.Array:
     """The mean of |l| / (0.02 + s), `[..., B]`, with l the change of luma (ITU-R BT.601) of a pixel
     and s the standard deviation of the image's luma in the 7 x 7 pixels around it: texture hides
     what shows on a plain ground (contrast masking, Legge and Foley 1980)."""
-    luma = images @ _LUMA
+    luma = images @ LUMA
     mean = _around(luma)
     spread = jnp.sqrt(jnp.maximum(_around(jnp.square(luma)) - jnp.square(mean), 0.0))
-    return (jnp.abs(change @ _LUMA) / (_HIDDEN + spread)).mean(axis=(-2, -1))
+    return (jnp.abs(change @ LUMA) / (_HIDDEN + spread)).mean(axis=(-2, -1))
 
 
 PENALTIES = {"tv": total_variation, "l2": squares, "visibility": visibility}

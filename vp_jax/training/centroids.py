@@ -38,18 +38,21 @@ def find(experiment: Experiment) -> Parts:
             f"the prompt {experiment.prompt} has {routing.k} clusters, and there are "
             f"{len(train)} training images: give fewer"
         )
-    parts = put_frozen({"backbone": experiment.frozen["backbone"]}, experiment.mesh)
-    compute = make_compute(
-        experiment.task,
-        experiment.backbone,
-        experiment.prompt,
-        parts,
-        experiment.mesh,
-        experiment.loop.batch_size,
-    )
     count = min(max(SAMPLE, routing.k), len(train))
     rows = np.random.default_rng(experiment.seed).permutation(len(train))[:count]
-    features = compute(train.take(np.sort(rows)))
+    sample = train.take(np.sort(rows))
+    features = sample.features
+    if features is None:  # Images that are augmented have none.
+        parts = put_frozen({"backbone": experiment.frozen["backbone"]}, experiment.mesh)
+        compute = make_compute(
+            experiment.task,
+            experiment.backbone,
+            experiment.prompt,
+            parts,
+            experiment.mesh,
+            experiment.loop.batch_size,
+        )
+        features = compute(sample)
     means = centroids(features, routing, experiment.seed)
     return {"centroids": distributed.of_main({"means": means})}
 

@@ -73,7 +73,9 @@ class Loop(Start):
     def _begin(self) -> None:
         experiment = self.experiment
         if experiment.prompt.routings:
-            found = self.members.stack([centroids.find(e) for e in self.members.experiments])
+            each = {e.seed: e for e in self.members.experiments}
+            by_seed = {seed: centroids.find(own) for seed, own in each.items()}
+            found = self.members.stack([by_seed[e.seed] for e in self.members.experiments])
             mapping = {**self.state.mapping, **put(found, self.everywhere)}
             self.state = self.state._replace(mapping=mapping)
         if experiment.tally is not None:
@@ -114,12 +116,14 @@ class Loop(Start):
     def _fit_heads(self) -> None:
         """Begins with heads that are fitted to what they see, and evaluates them: a run does not
         end worse, on what it selects by, than it begins."""
-        experiments, fitted = self.members.experiments, []
-        for own, parts in zip(experiments, self._parts_of_each(), strict=True):
-            compute = make_compute(own.outputs, own.key, self.feed, self.mesh)
-            fitted.append(fit_head(own, parts, compute))
+        experiments, fitted = self.members.experiments, {}
+        starts = [(e.seed, str(e.prompt)) for e in experiments]  # Learning rates change none.
+        for start, own, parts in zip(starts, experiments, self._parts_of_each(), strict=True):
+            if start not in fitted:
+                compute = make_compute(own.outputs, own.key, self.feed, self.mesh)
+                fitted[start] = fit_head(own, parts, compute)
         mapping, counts = self.state.mapping, self.state.counts
-        fresh = put(self.members.fresh(fitted), self.everywhere)
+        fresh = put(self.members.fresh([fitted[start] for start in starts]), self.everywhere)
         self.state = fresh._replace(mapping=mapping, counts=counts)
         self._measure_zero_shot()
         self._evaluate(last=False)
