@@ -10,8 +10,11 @@ from own_backbone import quick
 
 import vp_jax
 from vp_jax import data, many, runs
+from vp_jax.assembly import scan
+from vp_jax.assembly.settings import plain
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
+from vp_jax.records import workdir
 from vp_jax.records.checkpoints import Checkpoints
 from vp_jax.records.finished import load_part
 from vp_jax.records.metrics import read_metrics
@@ -158,6 +161,20 @@ def test_a_scan_takes_the_most_likely_start_and_is_kept(tmp_path, capsys):
     with pytest.raises(UserError, match="holds the scan of the prompt"):
         train(tmp_path / "run", prompt="normalize | pad(2)", **changes)
     assert vp_jax.load(tmp_path / "run", backbone=own_backbone.make()).prompt is not None
+
+
+def test_a_scan_keeps_out_of_folders_that_are_not_its_own(tmp_path, monkeypatch):
+    """Of a run that trains there now, and of one with other settings: nothing is tried or left."""
+    monkeypatch.setattr(scan, "scan", lambda *_: pytest.fail("images were looked at"))
+    changes = {"start.scan": True, "prompt": "normalize | pad(1)"}
+    held = tmp_path / "held"
+    with workdir.hold(held), pytest.raises(UserError, match="another process is training in"):
+        train(held, **changes)
+    other = tmp_path / "other"
+    workdir.write_json(other / "config.json", plain(quick(seed=5)))
+    with pytest.raises(UserError, match="belongs to another run: .*seed is 5 there"):
+        train(other, **changes)
+    assert not list(tmp_path.glob("*/scan.json"))
 
 
 @pytest.mark.slow

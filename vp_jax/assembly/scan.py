@@ -14,6 +14,7 @@ from vp_jax import data, distributed, prompts
 from vp_jax.assembly.backbone import get_backbone
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.prompt import make_prompt
+from vp_jax.assembly.settings import check_settings, read_config, settled
 from vp_jax.assembly.task import load_task
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.preprocess import preprocess
@@ -21,7 +22,7 @@ from vp_jax.errors import UserError
 from vp_jax.heads.ridge import Score, ridge_score
 from vp_jax.host.progress_bar import progress_bar
 from vp_jax.prompts.stages.shrink import shrink
-from vp_jax.records.workdir import SCAN, read_scan, write_json
+from vp_jax.records.workdir import CONFIG, SCAN, hold, read_scan, write_json
 from vp_jax.step.forward import resize_rule
 from vp_jax.training.experiment import Experiment
 
@@ -50,8 +51,8 @@ def scanned(
     What was found is kept in the workdir, so that the same command goes on with the same run.
 
     Raises:
-      UserError: settings that cannot work, the folder has been scanned for another prompt, or what
-        was found there cannot be read.
+      UserError: settings that cannot work, the folder is another run's, is being trained in, or has
+        been scanned for another prompt, or what was found there cannot be read.
     """
     if isinstance(run, Experiment) or not run.start.scan:
         return run
@@ -64,24 +65,38 @@ def scanned(
     prompt, config = str(make_prompt(run)), run.copy_and_resolve_references()
     kept = read_scan(workdir)
     if kept is None:
-        rows = scan(config, get_backbone(config, backbone))
-        best = max(rows, key=lambda row: row.score.likelihood)
-        kept = {
-            "prompt": prompt,
-            "chosen": str(begun(make_prompt(run), best.start)),
-            "tried": [{"start": row.start, **row.score._asdict()} for row in rows],
-        }
-        for line in table(rows, best):
-            distributed.say(line)
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_json(workdir / SCAN, kept)
-    elif kept["prompt"] != prompt:
+        with hold(workdir):
+            _check_owner(workdir, config, backbone)
+            kept = _made(config, get_backbone(config, backbone))
+            write_json(workdir / SCAN, kept)
+    if kept["prompt"] != prompt:
         raise UserError(
             f"{workdir} holds the scan of the prompt {kept['prompt']}, and this run's is {prompt}: "
             "give another --workdir"
         )
     config.prompt = kept["chosen"]
     return config
+
+
+def _check_owner(workdir: pathlib.Path, config: ConfigDict, backbone: Backbone | None) -> None:
+    """Refuses a folder that holds another run, whatever a scan would choose."""
+    chosen = config.copy_and_resolve_references()
+    if (workdir / CONFIG).exists():
+        chosen.prompt = read_config(workdir).prompt
+    check_settings(workdir, settled(chosen, backbone))
+
+
+def _made(config: ConfigDict, backbone: Backbone) -> dict[str, Any]:
+    """A scan and what it chooses, as the workdir keeps it."""
+    prompt, rows = make_prompt(config), scan(config, backbone)
+    best = max(rows, key=lambda row: row.score.likelihood)
+    for line in table(rows, best):
+        distributed.say(line)
+    return {
+        "prompt": str(prompt),
+        "chosen": str(begun(prompt, best.start)),
+        "tried": [{"start": row.start, **row.score._asdict()} for row in rows],
+    }
 
 
 def scan(config: ConfigDict, backbone: Backbone) -> list[Row]:

@@ -199,6 +199,28 @@ def claim(
         check_settings(workdir, settings, complete)
         yield
         return
+    with hold(workdir):
+        check_settings(workdir, settings, complete)
+        for partial in workdir.glob(f".*{files.PARTIAL}"):  # of starts that were killed
+            partial.unlink(missing_ok=True)
+        if not (workdir / CONFIG).exists():
+            write_json(workdir / CONFIG, settings)
+        distributed.wait()
+        yield
+
+
+@contextlib.contextmanager
+def hold(workdir: pathlib.Path) -> Iterator[None]:
+    """Makes the folder, and keeps other starts out of it for as long as the context lasts.
+
+    Of several processes the main one does.
+
+    Raises:
+      UserError: it is held by another start, or cannot be written.
+    """
+    if not distributed.is_main():
+        yield
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = open(workdir / ".lock", "w")
@@ -211,12 +233,6 @@ def claim(
             raise UserError(
                 f"another process is training in {workdir}; wait for it, or give another --workdir"
             )
-        check_settings(workdir, settings, complete)
-        for partial in workdir.glob(f".*{files.PARTIAL}"):  # of starts that were killed
-            partial.unlink(missing_ok=True)
-        if not (workdir / CONFIG).exists():
-            write_json(workdir / CONFIG, settings)
-        distributed.wait()
         yield
 
 
