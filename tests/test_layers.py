@@ -28,6 +28,7 @@ LAYERS = (
     "report",
     "runs",
     "many",
+    "starts",
     "ensemble",
     "config_files",
     "overrides",
@@ -35,6 +36,7 @@ LAYERS = (
     "cli",
     "train",
     "train_many",
+    "train_start",
     "evaluate",
 )
 """What stands in `vp_jax`, lowest first."""
@@ -69,10 +71,10 @@ ROOMS = {
 """What stands in some of them, lowest first."""
 DOOR = (
     *("config", "config_files", "overrides", "assembly"),
-    *("command_flags", "cli", "train", "train_many", "evaluate"),
+    *("command_flags", "cli", "train", "train_many", "train_start", "evaluate"),
 )
 """The layers that read settings; all others take objects and plain numbers."""
-HAND_ON = ("runs", "many")
+HAND_ON = ("runs", "many", "starts")
 """Layers that take settings and hand them on without a look."""
 COMMANDS = ("data.__main__",)
 """Command lines that stand within a layer, and import what is above it."""

@@ -55,6 +55,21 @@ def test_a_constant_stays_one():
     assert all(np.allclose(x, 1, atol=1e-5) for x in jax.tree.leaves(found))
 
 
+@pytest.mark.parametrize("text", ["cluster({}, 3)", "class_wise({}, 3)"])
+@pytest.mark.parametrize("inner", ["pad(3)", "pad(3) | fixed_patch(2)"])
+def test_every_prompt_of_several_begins_as_the_one(text, inner):
+    _, params, _, found = moved(f"normalize | {inner}", 12, f"normalize | {text.format(inner)}", 12)
+    for one, several in zip(jax.tree.leaves(params), jax.tree.leaves(found), strict=True):
+        np.testing.assert_array_equal(several, jnp.stack(3 * [one]))
+
+
+def test_the_prompts_of_an_ensemble_cannot_begin_as_one():
+    """They would be the same for ever."""
+    prompt, params = drawn("pad(4)", 16)
+    with pytest.raises(UserError, match="cannot begin as"):
+        transfer(prompt, params, (16, 16, 3), prompts.parse("ensemble(pad(4), 2)"), (16, 16, 3))
+
+
 def test_stages_that_differ_are_refused():
     prompt, params = drawn("pad(4)", 16)
     for text in ("full", "normalize | pad(4)", "pad(4) | full"):

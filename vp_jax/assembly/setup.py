@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vp_jax import data
 from vp_jax.assembly.augment import make_augment, make_mixing
-from vp_jax.assembly.backbone import get_backbone, mesh_of
+from vp_jax.assembly.backbone import check_loaded, get_backbone, mesh_of
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.compose import (
     NOTHING_LEARNS,
@@ -89,9 +89,31 @@ def setup_all(
     text features are loaded once, and shared."""
     for config in configs:
         check(config, backbone)
+    return _setup_members(configs, workdir, get_backbone(configs[0], backbone))
+
+
+def setup_tasks(
+    configs: Sequence[ConfigDict], workdir: pathlib.Path, backbone: Backbone | None = None
+) -> list[Experiment]:
+    """The same for runs on several tasks: the backbone is loaded once, and shared.
+
+    Only those of the first may have stored text features in `workdir`.
+    """
+    for config in configs:
+        check(config, backbone)
+    backbone = get_backbone(configs[0], backbone)
+    for config in configs:
+        check_loaded(config, backbone)
+    folders = [workdir, *(workdir / f"task {n}" for n in range(1, len(configs)))]
+    pairs = zip(configs, folders, strict=True)
+    return [_setup_members([config], folder, backbone)[0] for config, folder in pairs]
+
+
+def _setup_members(
+    configs: Sequence[ConfigDict], workdir: pathlib.Path, backbone: Backbone
+) -> list[Experiment]:
     first = configs[0]
     mesh = mesh_of(first)
-    backbone = get_backbone(first, backbone)
     drawn = [start_prompt(config, backbone) for config in configs]  # misfits, before the long work
     task = task_of_run(first, workdir, backbone)
     tasks = {first.seed: task}

@@ -28,12 +28,15 @@ def transfer(
     adds each of its parameters to one pixel is drawn on an image, this is resampled to the other
     size (bilinear, antialiased, and divided by the share of each pixel that was covered), and read
     where the other stage lies; what it did not cover is 0. Images of values are resampled likewise.
+    A stage with several prompts, each for images of its own (`cluster`, `class_wise`), has copies
+    of the stages that stand in its place.
 
     Args:
       prompt: where the parameters are from.
       params: its parameters.
       image_shape: (H, W, C) of the images that they are for.
-      to: the prompt that is to have some, of stages of the same names in the same order.
+      to: the prompt that is to have some, of stages of the same names in the same order, some of
+        which may stand within `cluster` or `class_wise`.
       to_shape: of the images that those are for.
 
     Returns:
@@ -51,13 +54,39 @@ def transfer(
     ((4, 16, 3), 3.0, 3.0)
     """
     shapes = check_image_shape(image_shape), check_image_shape(to_shape)
-    if [_name(s) for s in prompt.members] != [_name(s) for s in to.members]:
+    made: list[Params] = []
+    left = list(zip(prompt.members, params, strict=True))
+    for other in to.members:
+        within = _within(other)
+        if left and _name(left[0][0]) == _name(other):
+            made.append(_stage(*left.pop(0), other, *shapes))
+        elif within and [_name(s) for s, _ in left[: len(within)]] == [_name(s) for s in within]:
+            pairs = zip(left[: len(within)], within, strict=True)
+            each = tuple(_stage(*one, inner, *shapes) for one, inner in pairs)
+            del left[: len(within)]
+            made.append(_copies(each if len(within) > 1 else each[0], other, shapes[1]))
+        else:
+            left.append((other, ()))  # which has nothing to begin with
+            break
+    if left:
         raise UserError(
             f"a prompt {to} cannot begin as {prompt}: they must have stages of the same names in "
             "the same order"
         )
-    pairs = zip(prompt.members, params, to.members, strict=True)
-    return tuple(_stage(one, own, other, *shapes) for one, own, other in pairs)
+    return tuple(made)
+
+
+def _within(stage: Prompt) -> tuple[Prompt, ...]:
+    """The stages of which it has several, each for images of its own; of others none."""
+    if not isinstance(stage, Stage):
+        return ()
+    is_split = stage.formula.routing is not None or stage.formula.classes is not None
+    return stage.inner[0].stages if is_split else ()
+
+
+def _copies(params: Params, stage: Prompt, shape: Any) -> Params:
+    like = jax.eval_shape(lambda: stage.init(jax.random.key(0), shape))
+    return jax.tree.map(lambda x, wanted: jnp.broadcast_to(x, wanted.shape), params, like)
 
 
 def _name(stage: Prompt) -> str:

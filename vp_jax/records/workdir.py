@@ -116,7 +116,7 @@ def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
     Raises:
       UserError: it is there and cannot be read.
     """
-    return _read_or_make(workdir / RESULT, ({"test_accuracy"}, {"members"}), "test")
+    return _read_or_make(workdir / RESULT, ({"test_accuracy"}, {"members"}, {"tasks"}), "test")
 
 
 def read_scan(workdir: pathlib.Path) -> dict[str, Any] | None:

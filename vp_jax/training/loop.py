@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -221,11 +221,15 @@ class Loop(Start):
                         metrics.sync()  # Rows up to a checkpoint are not written again.
                     self.save()
                 if stops:
-                    self.checkpoints.wait()
-                    bar.close()
-                    distributed.say(f"saved step {self.step} of {total_steps} in {self.workdir}")
-                    by = INTERRUPTS.received or "a signal to another process"
-                    raise Interrupted(by, -signal)
+                    self._leave(bar, signal)
+
+    def _leave(self, bar: Any, signal: int) -> NoReturn:
+        """Stops for a signal, of which this is the negative number; the state is being saved."""
+        self.checkpoints.wait()
+        bar.close()
+        total = self.experiment.total_steps
+        distributed.say(f"saved step {self.step} of {total} in {self.workdir}")
+        raise Interrupted(INTERRUPTS.received or "a signal to another process", -signal)
 
     def _next_stop(self, allowed: int) -> int:
         """Where the next call ends: after `allowed` steps, or at what must be looked at before."""

@@ -22,8 +22,8 @@ def cluster(prompt: Prompt, k: Copies, by: Annotated[str, OneOf(WAYS)] = "kmeans
     step, in the frozen features of 1,000 training images, drawn by the seed: by k-means, or as the
     authors do it, as means of clusters of average linkage, of which they do not give the number but
     the distance to cut at, one for every backbone and data set. They are no parameters, but a part
-    of the run beside the prompt, and never change. The authors' meta-learned start and their head
-    of a few features are not here.
+    of the run beside the prompt, and never change. The authors' meta-learned start is made by
+    `vp_jax.starts`; their head of a few features is not here.
 
     Its parameters are those of `prompt` with a first axis of `k`; with one it is `prompt` itself.
 
