@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data, heads, prompts
-from vp_jax.assembly.trained import best_of, load_trained
+from vp_jax.assembly.trained import best_of, load_trained, temperature_of
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.given import pixels, single_images
 from vp_jax.data.images.host_preprocess import preprocess_one
@@ -23,6 +23,7 @@ from vp_jax.data.images.preprocess import preprocess
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.host import files
+from vp_jax.records import classifier_file
 from vp_jax.step.forward import (
     NO_LABEL,
     OF_PROMPT,
@@ -83,6 +84,8 @@ class Classifier:
       key: places random patches, anew for every batch, the same at every call.
       batch_size: images at a time, a multiple of the number of devices.
       upright: whether photographs in files are turned as their EXIF orientation says.
+      temperature: by which logits are divided for probabilities, so that these say how often it is
+        right; 1 where the run has fitted none.
     """
 
     class_names: tuple[str, ...]
@@ -94,6 +97,7 @@ class Classifier:
     key: jax.Array
     batch_size: int
     upright: bool = False
+    temperature: float = 1.0
 
     def __repr__(self) -> str:
         prompt = f"prompt {str(self.prompt)!r}" if "prompt" in self.parts else "no prompt"
@@ -190,7 +194,7 @@ class Classifier:
 
     @functools.cached_property
     def _to_probabilities(self) -> Program:
-        probabilities = to_probabilities(self.logits(self.rule))
+        probabilities = to_probabilities(self.logits(self.rule), self.temperature)
         return self._compiled(
             lambda parts, images, key, features: probabilities(
                 parts, images, rng=key, features=features
@@ -326,6 +330,7 @@ def load(
         key=trained.key,
         batch_size=_multiple(trained.batch_size, trained.mesh.size),
         upright=trained.upright,
+        temperature=trained.temperature,
     )
 
 
@@ -357,14 +362,17 @@ def restore(experiment: Experiment, workdir: pathlib.Path, frozen: Parts) -> tup
     """
     step, changed = best_of(experiment, workdir)
     parts = {**frozen, **put(changed, replicated(experiment.mesh))}
-    return of_experiment(experiment, parts), step
+    temperature = temperature_of(classifier_file.read(workdir))
+    classifier = dataclasses.replace(of_experiment(experiment, parts), temperature=temperature)
+    return classifier, step
 
 
-def to_probabilities(forward: Forward) -> Forward:
+def to_probabilities(forward: Forward, temperature: float = 1.0) -> Forward:
     """From parts and images to the probabilities of the classes, float32 `[B, K]`."""
 
     def probabilities(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
-        return jax.nn.softmax(forward(parts, images, **more))
+        logits = forward(parts, images, **more)
+        return jax.nn.softmax(logits if temperature == 1 else logits / temperature)
 
     return probabilities
 

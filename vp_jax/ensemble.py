@@ -70,7 +70,8 @@ def ensemble_predictions(
         settings = classifier.parts, classifier.mesh, classifier.batch_size
         task = tested_with_features(task, classifier.backbone, classifier.prompt, *settings)
         rows, columns = _in_order(first, task, workdirs[0], workdir)
-        mesh, forward = classifier.mesh, to_probabilities(classifier.logits(task.resized))
+        mesh, logits = classifier.mesh, classifier.logits(task.resized)
+        forward = to_probabilities(logits, classifier.temperature)
         feed = make_feed(task, classifier.batch_size, seed=0, mesh=mesh)
         probabilities = make_compute(forward, classifier.key, feed, mesh, "probabilities")
         found = probabilities(classifier.parts, task.test)[rows][:, columns]

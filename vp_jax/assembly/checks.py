@@ -121,6 +121,11 @@ def _check_numbers(config: ConfigDict) -> None:
             "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
+    if config.head.calibrate and config.task.val_fraction == 0:
+        raise UserError(
+            "config.head.calibrate fits a temperature to val, and config.task.val_fraction is 0: "
+            "give a positive fraction"
+        )
     rates = {"learning_rate": config.optimizer.learning_rate}
     if not 0 <= config.optimizer.average < 1:
         raise UserError(

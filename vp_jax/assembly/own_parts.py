@@ -201,6 +201,8 @@ def _check_task(task: data.TaskData, loop: LoopSettings, tune: tuple[str, ...]) 
         raise UserError(
             f"{task.task.name} has no {loop.select_on} example to choose the best epoch by"
         )
+    if loop.calibrates and not len(task.val):
+        raise UserError(f"{task.task.name} has no val example to fit a temperature to")
 
 
 def _head_of_run(

@@ -48,6 +48,7 @@ class Trained(NamedTuple):
       key: random key of evaluation.
       batch_size: images at a time.
       upright: whether photographs are turned as their EXIF orientation says.
+      temperature: by which logits are divided.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Trained(NamedTuple):
     key: jax.Array
     batch_size: int
     upright: bool
+    temperature: float
 
 
 def load_trained(
@@ -118,7 +120,13 @@ def load_trained(
         key=keys_of(config.seed).run,
         batch_size=config.batch_size,
         upright=task.upright,
+        temperature=temperature_of(kept),
     )
+
+
+def temperature_of(kept: Kept | None) -> float:
+    """That of a run, by what it has kept."""
+    return 1.0 if kept is None else kept.temperature
 
 
 def best_of(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:

@@ -12,6 +12,7 @@ Every head is a `Head`: what it reads, `init`, `apply`, and for fitted mappings 
 
 from vp_jax.heads.base import Head
 from vp_jax.heads.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.calibration_error import calibration_error
 from vp_jax.heads.counts import add_votes, zero_counts
 from vp_jax.heads.descriptions import descriptions
 from vp_jax.heads.first_k import first_k
@@ -35,6 +36,7 @@ __all__ = [
     "bayesian",
     "bayesian_plus",
     "by_name",
+    "calibration_error",
     "class_texts",
     "descriptions",
     "encode_texts",

@@ -15,6 +15,7 @@ from vp_jax.records.workdir import CLASSIFIER
 
 _PREFIX = "head."
 _NAMES = "class_names"
+_TEMPERATURE = "temperature"
 
 
 class Kept(NamedTuple):
@@ -24,10 +25,12 @@ class Kept(NamedTuple):
       class_names: in the order of the labels.
       head: parameters of a head that is in no checkpoint; None where one has it, or where text
         features make it.
+      temperature: by which logits are divided.
     """
 
     class_names: tuple[str, ...]
     head: dict[str, np.ndarray] | None
+    temperature: float = 1.0
 
 
 def write(workdir: pathlib.Path, kept: Kept) -> None:
@@ -40,6 +43,8 @@ def write(workdir: pathlib.Path, kept: Kept) -> None:
         return
     arrays = {f"{_PREFIX}{name}": np.asarray(x) for name, x in (kept.head or {}).items()}
     metadata = {_NAMES: json.dumps(kept.class_names)}
+    if kept.temperature != 1:
+        metadata[_TEMPERATURE] = json.dumps(kept.temperature)
     content = safetensors.numpy.save(arrays, metadata=metadata)
     files.write(workdir / CLASSIFIER, lambda file: file.write(content))
 
@@ -49,8 +54,9 @@ def read(workdir: pathlib.Path) -> Kept | None:
     had elsewhere, or whoever needs it says how to make it again."""
     try:
         with safetensors.safe_open(workdir / CLASSIFIER, "numpy") as file:
-            names = json.loads((file.metadata() or {})[_NAMES])
+            about = file.metadata() or {}
+            names, temperature = json.loads(about[_NAMES]), about.get(_TEMPERATURE, 1.0)
             head = {n.removeprefix(_PREFIX): file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-            return Kept(tuple(map(str, names)), head or None)
+            return Kept(tuple(map(str, names)), head or None, float(temperature))
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
         return None

@@ -10,6 +10,7 @@ from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.result import Result, make_result
 from vp_jax.report.run_pictures import draw_run
 from vp_jax.step.forward import head_params
+from vp_jax.training.calibration import Calibration, calibrate
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import final_test, tuned_parts
 from vp_jax.training.start import Outcome
@@ -23,14 +24,26 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     Returns:
       What `result.json` is to hold; whoever calls this writes it, as the last file of the run.
     """
-    test = final_test(experiment, outcome)
-    write_predictor(experiment, outcome, workdir)
+    test, calibration = final_test(experiment, outcome), calibrated(experiment, outcome)
+    write_predictor(experiment, outcome, workdir, calibration)
     if outcome.progress.best_step >= 0:
         draw_run(experiment, outcome, test, workdir)
-    return make_result(experiment, outcome, test)
+    return make_result(experiment, outcome, test, calibration)
 
 
-def write_predictor(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> None:
+def calibrated(experiment: Experiment, outcome: Outcome) -> Calibration | None:
+    """The temperature of a run that wants one."""
+    if not experiment.loop.calibrates:
+        return None
+    return calibrate(experiment, tuned_parts(experiment, outcome))
+
+
+def write_predictor(
+    experiment: Experiment,
+    outcome: Outcome,
+    workdir: pathlib.Path,
+    calibration: Calibration | None = None,
+) -> None:
     """Writes what a run predicts with and no checkpoint has, and `mapping.csv` where its head maps
     source classes."""
     write_mapping(
@@ -41,4 +54,7 @@ def write_predictor(experiment: Experiment, outcome: Outcome, workdir: pathlib.P
         workdir,
     )
     head = head_params(tuned_parts(experiment, outcome))
-    classifier_file.write(workdir, to_keep(experiment, head))
+    kept = to_keep(experiment, head)
+    if calibration is not None:
+        kept = kept._replace(temperature=calibration.temperature)
+    classifier_file.write(workdir, kept)

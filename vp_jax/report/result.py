@@ -8,6 +8,7 @@ from vp_jax import data, prompts
 from vp_jax.data.tasks import scores
 from vp_jax.records.record import task_classes
 from vp_jax.records.state_arrays import size
+from vp_jax.training.calibration import Calibration
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
 from vp_jax.training.progress import Progress
@@ -17,7 +18,12 @@ Result = dict[str, Any]
 """As JSON holds it."""
 
 
-def make_result(experiment: Experiment, outcome: Outcome, test: FinalTest) -> Result:
+def make_result(
+    experiment: Experiment,
+    outcome: Outcome,
+    test: FinalTest,
+    calibration: Calibration | None = None,
+) -> Result:
     """What `result.json` holds; accuracies in [0, 1], times in seconds.
 
     `zero_shot_test_accuracy` is None where the head began with nothing but random numbers.
@@ -66,10 +72,23 @@ def make_result(experiment: Experiment, outcome: Outcome, test: FinalTest) -> Re
         "val_metric": val_metric,
         "test_metric": tuned.metric,
         **further_results(task, test),
+        **_calibration(calibration),
         "pipeline": task.pipeline,
         "images_per_second": images_per_second(progress),
         "wall_seconds": progress.wall_seconds,
         "checkpoint_bytes": size(outcome.last) if tune else 0,
+    }
+
+
+def _calibration(found: Calibration | None) -> Result:
+    """The temperature of the classifier and what it does; empty without one. `test_loss` is of the
+    logits before."""
+    if found is None:
+        return {}
+    return {
+        "temperature": found.temperature,
+        "test_calibration_error_before": found.before,
+        "test_calibration_error": found.after,
     }
 
 

@@ -50,6 +50,16 @@ def _metric_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _calibration_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if "temperature" not in result:
+        return []
+    before, after = (result[f"test_calibration_error{x}"] for x in ("_before", ""))
+    return [
+        ("temperature", f"{result['temperature']:.3g}"),
+        ("test calibration error without it, with it", f"{_percent(before)}, {_percent(after)}"),
+    ]
+
+
 def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str]) -> str:
     """What a finished run reached, from its `result.json`, as lines of text."""
     before = result["zero_shot_test_accuracy"]
@@ -68,6 +78,7 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
             ),
             ("gain", _gain(result)),
             *_metric_rows(result),
+            *_calibration_rows(result),
             ("validation accuracy", _percent(result["val_accuracy"])),
             ("best step, of steps", f"{result['best_step']:,} of {result['steps']:,}"),
             ("trained parameters", f"{result['trainable_parameters']:,}"),
@@ -75,7 +86,7 @@ def training_summary(result: Mapping[str, Any], workdir: str | os.PathLike[str])
             ("training speed", f"{result['images_per_second']:,.0f} images/s"),
         ]
     else:
-        rows += _metric_rows(result)
+        rows += [*_metric_rows(result), *_calibration_rows(result)]
     rows.append(("wall time", f"{result['wall_seconds']:,.0f} s"))
     lines = [table(rows, ("", "result"))]
     there = [name for name in FILES if (pathlib.Path(workdir) / name).exists()]

@@ -11,7 +11,7 @@ from vp_jax.assembly.vary import label
 from vp_jax.classifier import of_experiment
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics
-from vp_jax.report.finish import write_predictor
+from vp_jax.report.finish import calibrated, write_predictor
 from vp_jax.report.result import Result, images_per_second, make_result
 from vp_jax.report.run_pictures import draw_prompt
 from vp_jax.report.sweep_curves import sweep_curves
@@ -67,10 +67,11 @@ def finish_sweep(
 def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -> Result:
     experiment, folder = loop.members.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
-    write_predictor(experiment, outcome, folder)
+    calibration = calibrated(experiment, outcome)
+    write_predictor(experiment, outcome, folder, calibration)
     if "prompt" in experiment.tune:
         draw_prompt(of_experiment(experiment, {**outcome.frozen, **outcome.best}), folder)
-    result = make_result(experiment, outcome, test)
+    result = make_result(experiment, outcome, test, calibration)
     workdir_lib.write_json(folder / workdir_lib.RESULT, result)
     return result
 

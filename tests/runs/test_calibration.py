@@ -1,0 +1,46 @@
+"""A temperature at the end of a run: in the result, and in the classifier that it leaves."""
+
+import numpy as np
+import own_backbone
+import pytest
+from own_backbone import quick
+
+import vp_jax
+from vp_jax import data, many, runs
+from vp_jax.data.images.resize_rule import ResizeRule
+from vp_jax.errors import UserError
+from vp_jax.report.summary import training_summary
+
+
+def test_the_classifier_of_a_run_is_calibrated_and_answers_the_same(tmp_path):
+    one, two = (tmp_path / name for name in ("plain", "calibrated"))
+    plain = runs.train(quick(), one, own_backbone.make())
+    result = runs.train(quick(**{"head.calibrate": True}), two, own_backbone.make())
+    more = {"temperature", "test_calibration_error_before", "test_calibration_error"}
+    assert result.keys() - plain.keys() == more
+    assert result["test_accuracy"] == plain["test_accuracy"]
+    assert result["test_loss"] == plain["test_loss"]
+    assert result["test_calibration_error"] < result["test_calibration_error_before"] / 2
+    own = own_backbone.make()
+    images = np.asarray(data.load_task("digits", resize=ResizeRule(8)).test.images[:40])
+    before, after = (vp_jax.load(folder, backbone=own) for folder in (one, two))
+    assert (before.temperature, after.temperature) == (1.0, result["temperature"])
+    p, q = before.probabilities(images), after.probabilities(images)
+    expected = p.astype(float) ** (1 / result["temperature"])
+    np.testing.assert_allclose(q, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+    assert f"{100 * result['test_calibration_error']:.1f} %" in training_summary(result, two)
+
+
+def test_members_of_a_sweep_each_have_their_own(tmp_path):
+    changes = {"head.calibrate": True, "epochs": 1}
+    members = many.grid({"seed": [0, 1]})
+    found = many.train_many(quick(**changes), members, tmp_path, own_backbone.make())["members"]
+    assert found[0]["temperature"] != found[1]["temperature"]
+    loaded = vp_jax.load(tmp_path / "1", backbone=own_backbone.make())
+    assert loaded.temperature == found[1]["temperature"]
+
+
+def test_without_validation_images_there_is_nothing_to_fit(tmp_path):
+    changes = {"head.calibrate": True, "task.val_fraction": 0.0, "select_on": "test"}
+    with pytest.raises(UserError, match="config.head.calibrate fits a temperature to val"):
+        runs.train(quick(**changes), tmp_path / "run", own_backbone.make())
