@@ -4,11 +4,12 @@
     python -m experiments.run methods --workdir=runs/methods --workers=2
     python -m experiments.run methods --workdir=runs/methods --only=digits --seeds=0
 
-Names: methods, imperceptible. A cell is a method on a task, with every seed and all that is chosen
-among on the validation split; its runs are ordinary runs in ordinary workdirs below --workdir,
-trained in one program where that is possible. The same command goes on after any interruption; what
-is finished is not repeated, and what failed is told at the end and stops nothing. At the end stand
-`table.md`, `table.csv` and `report.html` in --workdir, of all that is finished by then.
+Names: methods, recipes, imperceptible. A cell is a method on a task: all that is chosen among on
+the validation split, with the first seed, then what was chosen with the others. Its runs are
+ordinary runs in ordinary workdirs below --workdir, trained in one program where that is possible.
+The same command goes on after any interruption; what is finished is not repeated, and what failed
+is told at the end and stops nothing. At the end stand `table.md`, `table.csv` and `report.html` in
+--workdir, of all that is finished by then.
 
 --plan only says what there is to do, and how long it will take.
 """
@@ -33,10 +34,9 @@ from vp_jax.errors import UserError
 from vp_jax.host import files, user_cache
 from vp_jax.host.compilation_cache import keep_compiled_programs
 from vp_jax.host.memory import keep_freed_memory
-from vp_jax.records.workdir import RESULT
 from vp_jax.report import table
 
-BASE = {"methods": "padding", "imperceptible": "epsilon 8"}
+BASE = {"methods": "padding", "recipes": "every pixel", "imperceptible": "epsilon 8"}
 """By the name of a grid: the row whose errors the others are compared with."""
 SHARE = 0.4  # of the peak of matrix products, that training reaches; only for the plan
 SIDE = 1536  # of the matrices that measure it
@@ -47,9 +47,9 @@ def plan(trials: Sequence[Trial], workdir: pathlib.Path) -> str:
     speed = SHARE * _peak()
     rows, total = [], 0.0
     for trial in trials:
-        runs = len(trial.members)
+        runs = trial.runs
         flops = runs * trial.images * trial.passes * model_flops(trial.config().backbone.name).step
-        missing = runs - sum((workdir / trial.key / str(i) / RESULT).exists() for i in range(runs))
+        missing = runs - trial_lib.finished(trial, workdir / trial.key)
         hours = missing / runs * flops / speed / 3600
         total += hours
         rows.append((trial.column, trial.row, runs, missing, f"{flops:.2e}", f"{hours:.2f}"))
@@ -101,7 +101,8 @@ def main(argv: Sequence[str]) -> None:
             more = [f"--workdir={workdir}", f"--seeds={','.join(values.seeds)}"]
             return ["-m", "experiments.run", name, *more, f"--trial={trial.key}"]
 
-        failures = runner.run_all(trials, workdir, values.workers, command)
+        missing = [t for t in trials if trial_lib.finished(t, workdir / t.key) < t.runs]
+        failures = runner.run_all(missing, workdir, values.workers, command)
         found = {(t.column, t.row): trial_lib.read(t, workdir / t.key) for t in every}
         rows = {place: row for place, row in found.items() if row is not None}
         about = (

@@ -27,7 +27,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
                 "epochs": pair.epochs,
                 "prompt": f"within(full(init='zeros'), {epsilon}) | normalize",
             },
-            choices=rates(0.003, 0.01, 0.03),
+            choices=rates(0.01),
             seeds=seeds,
             images=pair.updates * BATCH,
         )

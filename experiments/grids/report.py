@@ -121,7 +121,7 @@ def _csv(trials: Sequence[Trial], rows: Rows) -> str:
         if row is None:
             continue
         speed = "" if row.images_per_second is None else f"{row.images_per_second:.1f}"
-        for seed, val, test in zip(trial.seeds, row.val, row.test, strict=False):
+        for seed, val, test in zip(row.seeds, row.val, row.test, strict=True):
             place = (trial.column, trial.row, dict(row.choice), "yes", seed)
             writer.writerow((*place, val, test, row.parameters, speed))
         for choice, val in row.tried:
@@ -157,7 +157,7 @@ def _page(
         parts.append(f"<h2>Not in it</h2><ul>{items}</ul>")
     if tried:
         lines = "".join(line(texts, "td") for texts in tried)
-        head = line(("task", "method", "choice", "mean val, %"), "th")
+        head = line(("task", "method", "choice", "val, %"), "th")
         parts.append(f"<h2>What was tried</h2><table>{head}{lines}</table>")
     title = "Test accuracy, %"
     return (

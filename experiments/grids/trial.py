@@ -20,6 +20,8 @@ from vp_jax.records import workdir as workdir_lib
 
 Settings = Mapping[str, Any]
 SEED = "seed"
+CHOICES = "choices"
+SEEDS = "seeds"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Trial:
       column: of the table: a task with its model.
       row: of the table: a method.
       settings: that all runs share, by their names with dots; the others are the defaults.
-      choices: what is tried, each with every seed, and chosen among on val; `[{}]` for nothing.
-      seeds: of the runs.
+      choices: what is tried with the first seed, and chosen among on val; `[{}]` for nothing.
+      seeds: that the chosen one is run with.
       images: that a run trains on, repeated ones counted again.
       passes: times the backbone sees a training image forward and backward; 1 for a prompt.
     """
@@ -50,9 +52,18 @@ class Trial:
         return f"{_slug(self.column)}/{_slug(self.row)}"
 
     @property
-    def members(self) -> list[dict[str, Any]]:
-        """What each run has of its own."""
-        return [{**choice, SEED: seed} for choice in self.choices for seed in self.seeds]
+    def runs(self) -> int:
+        """How many there are in all."""
+        return len(self.choices) + len(self.seeds) - 1
+
+    @property
+    def tried(self) -> list[dict[str, Any]]:
+        """What each run of the choices has of its own."""
+        return [{**choice, SEED: self.seeds[0]} for choice in self.choices]
+
+    def repeated(self, choice: Settings) -> list[dict[str, Any]]:
+        """What each run of a choice has of its own, but for the first seed."""
+        return [{**choice, SEED: seed} for seed in self.seeds[1:]]
 
     def config(self, member: Settings = {}) -> ConfigDict:  # noqa: B006 # never changed
         """All settings of a run, or those that all share."""
@@ -67,14 +78,16 @@ class Row:
 
     Attributes:
       choice: which that is.
-      val, test: accuracies by seed.
+      seeds: it has results with.
+      val, test: accuracies with each of them.
       parameters: that train.
       images_per_second: of the train loop, the median; None where nothing trained by steps.
-      tried: all choices with their mean accuracies on val.
+      tried: all choices with their accuracies on val, with the first seed.
       failed: members without a result, each with the reason.
     """
 
     choice: Settings
+    seeds: list[int]
     val: list[float]
     test: list[float]
     parameters: int
@@ -86,11 +99,20 @@ class Row:
 def run(trial: Trial, folder: pathlib.Path) -> None:
     """Makes all runs of a cell that are not finished: in one program where that is possible.
 
+    Those of the choices are in `folder/choices`, those of the further seeds in `folder/seeds`.
+
     Raises:
-      UserError: of the first run that fails; the others were made.
+      UserError: of the first runs that fail; the others of their folder were made.
     """
-    members = trial.members
-    if can_share(trial):
+    _make(trial, trial.tried, folder / CHOICES)
+    results = _results(folder / CHOICES, len(trial.choices))
+    if not results:
+        raise UserError(f"none of the choices came to a result: {folder / CHOICES}")
+    _make(trial, trial.repeated(trial.choices[_best(results)]), folder / SEEDS)
+
+
+def _make(trial: Trial, members: Sequence[Settings], folder: pathlib.Path) -> None:
+    if can_share(trial, members):
         many.train_many(trial.config(), members, folder)
         return
     failures = []
@@ -98,44 +120,57 @@ def run(trial: Trial, folder: pathlib.Path) -> None:
         try:
             runs.train(trial.config(member), folder / str(number))
         except UserError as error:
-            failures.append(f"{member}: {error}")
+            failures.append(f"{dict(member)}: {error}")
     if failures:
         raise UserError("; ".join(failures))
 
 
-def can_share(trial: Trial) -> bool:
-    """Whether its runs may be trained in one program."""
+def can_share(trial: Trial, members: Sequence[Settings]) -> bool:
+    """Whether some of its runs may be trained in one program."""
     config = trial.config()
     by_steps = config.tune and "backbone" not in config.tune and not is_probe(config)
-    varied = all(name in VARIED for member in trial.members for name in member)
-    return len(trial.members) > 1 and bool(by_steps) and varied
+    varied = all(name in VARIED for member in members for name in member)
+    return len(members) > 1 and bool(by_steps) and varied
+
+
+def finished(trial: Trial, folder: pathlib.Path) -> int:
+    """How many of the runs of a cell have a result."""
+    tried = _results(folder / CHOICES, len(trial.choices))
+    return len(tried) + len(_results(folder / SEEDS, len(trial.seeds) - 1))
 
 
 def read(trial: Trial, folder: pathlib.Path) -> Row | None:
     """What is finished of a cell; None where no run is."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    failed = []
-    for number, member in enumerate(trial.members):
-        result = workdir_lib.read_result(folder / str(number))
-        if result is None:
-            failed.append(f"{member}: no result")
-        else:
-            found.setdefault(number // len(trial.seeds), []).append(result)
-    if not found:
+    tried = _results(folder / CHOICES, len(trial.choices))
+    if not tried:
         return None
-    means = {n: statistics.mean(r["val_accuracy"] or 0.0 for r in rs) for n, rs in found.items()}
-    chosen = max(means, key=lambda n: (len(found[n]), means[n]))
-    results = found[chosen]
+    best = _best(tried)
+    chosen = trial.choices[best]
+    further = _results(folder / SEEDS, len(trial.seeds) - 1)
+    failed = [str(own) for number, own in enumerate(trial.tried) if number not in tried]
+    failed += [str(o) for number, o in enumerate(trial.repeated(chosen)) if number not in further]
+    results = [tried[best], *further.values()]
     speeds = [r["images_per_second"] for r in results if r["images_per_second"]]
     return Row(
-        choice=trial.choices[chosen],
+        choice=chosen,
+        seeds=[trial.seeds[0], *(trial.seeds[1 + number] for number in further)],
         val=[r["val_accuracy"] for r in results],
         test=[r["test_accuracy"] for r in results],
         parameters=results[0]["trainable_parameters"],
         images_per_second=statistics.median(speeds) if speeds else None,
-        tried=[(trial.choices[n], means[n]) for n in sorted(means)],
-        failed=failed,
+        tried=[(trial.choices[number], r["val_accuracy"] or 0.0) for number, r in tried.items()],
+        failed=[f"{own}: no result" for own in failed],
     )
+
+
+def _results(folder: pathlib.Path, count: int) -> dict[int, dict[str, Any]]:
+    """Of the runs in a folder, those that are finished, by their numbers."""
+    found = {n: workdir_lib.read_result(folder / str(n)) for n in range(count)}
+    return {number: result for number, result in found.items() if result is not None}
+
+
+def _best(tried: Mapping[int, Mapping[str, Any]]) -> int:
+    return max(tried, key=lambda number: tried[number]["val_accuracy"] or 0.0)
 
 
 def _slug(text: str) -> str:

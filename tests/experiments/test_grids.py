@@ -16,14 +16,14 @@ from vp_jax.assembly.checks import check  # noqa: E402
 from vp_jax.records import workdir as workdir_lib  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["methods", "imperceptible"])
+@pytest.mark.parametrize("name", ["methods", "recipes", "imperceptible"])
 def test_every_trial_has_valid_settings(name, monkeypatch):
     monkeypatch.setenv("VP_JAX_DATA", "/data")
     trials = importlib.import_module(f"experiments.grids.{name}").trials((0, 1, 2))
     assert len({t.key for t in trials}) == len(trials)
     for own in trials:
-        assert len(own.choices) in (1, 3) and len(own.members) == 3 * len(own.choices)
-        for member in own.members:
+        assert len(own.choices) in (1, 5) and own.runs == len(own.choices) + 2
+        for member in (*own.tried, *own.repeated(own.choices[-1])):
             check(own.config(member))
 
 
@@ -41,19 +41,45 @@ def write_results(folder, results):
 
 
 def test_what_is_chosen_is_the_best_on_val_whatever_test_says(tmp_path):
-    write_results(tmp_path, [(0.5, 0.9), (0.5, 0.9), (0.7, 0.1), (0.6, 0.2)])
+    write_results(tmp_path / "choices", [(0.5, 0.9), (0.7, 0.1)])
+    write_results(tmp_path / "seeds", [(0.4, 0.2)])
     row = trial.read(small(), tmp_path)
     assert row.choice == {"optimizer.learning_rate": 1.0}
-    assert (row.val, row.test, row.parameters) == ([0.7, 0.6], [0.1, 0.2], 7)
-    assert row.images_per_second == 35.0 and not row.failed
-    assert row.tried == [({}, 0.5), ({"optimizer.learning_rate": 1.0}, pytest.approx(0.65))]
+    assert (row.seeds, row.val, row.test, row.parameters) == ([0, 1], [0.7, 0.4], [0.1, 0.2], 7)
+    assert row.images_per_second == 15.0 and not row.failed
+    assert row.tried == [({}, 0.5), ({"optimizer.learning_rate": 1.0}, 0.7)]
+    assert trial.finished(small(), tmp_path) == small().runs == 3
 
 
-def test_a_choice_with_a_seed_that_failed_is_not_preferred(tmp_path):
-    write_results(tmp_path, [(0.5, 0.9), (0.5, 0.9), (0.9, 0.9), None])
+def test_runs_without_a_result_are_named(tmp_path):
+    write_results(tmp_path / "choices", [None, (0.9, 0.8)])
     row = trial.read(small(), tmp_path)
-    assert row.choice == {} and len(row.failed) == 1 and "no result" in row.failed[0]
+    assert row.choice == {"optimizer.learning_rate": 1.0} and row.seeds == [0]
+    assert row.failed == [
+        "{'seed': 0}: no result",
+        "{'optimizer.learning_rate': 1.0, 'seed': 1}: no result",
+    ]
+    assert trial.finished(small(), tmp_path) == 1
     assert trial.read(small(), tmp_path / "nothing") is None
+
+
+def test_the_choice_with_the_first_seed_is_repeated_with_the_others(tmp_path, monkeypatch):
+    made = []
+
+    def train_many(config, members, folder):
+        made.append((folder.name, members))
+        write_results(
+            folder, [(0.5 + 0.1 * m.get("optimizer.learning_rate", 0), 1) for m in members]
+        )
+
+    monkeypatch.setattr(trial.many, "train_many", train_many)
+    own = trial.Trial("t", "r", {}, small().choices, (3, 4, 5), images=1)
+    trial.run(own, tmp_path)
+    best = {"optimizer.learning_rate": 1.0}
+    assert made == [
+        ("choices", [{"seed": 3}, {**best, "seed": 3}]),
+        ("seeds", [{**best, "seed": 4}, {**best, "seed": 5}]),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,14 +93,17 @@ def test_a_choice_with_a_seed_that_failed_is_not_preferred(tmp_path):
     ],
 )
 def test_which_runs_share_a_program(settings, expected):
-    assert trial.can_share(small(**settings)) is expected
+    own = small(**settings)
+    assert trial.can_share(own, own.tried) is expected
+    assert not trial.can_share(own, own.tried[:1])
 
 
 def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
     better = trial.Trial("a task", "better", {}, [{}], (0, 1), images=100)
     missing = trial.Trial("a task", "<lost>", {}, [{}], (0, 1), images=100)
-    write_results(tmp_path / "base", [(0.5, 0.5), (0.5, 0.6)])
-    write_results(tmp_path / "better", [(0.5, 0.7), (0.5, 0.8)])
+    for name, tests in (("base", (0.5, 0.6)), ("better", (0.7, 0.8))):
+        write_results(tmp_path / name / "choices", [(0.5, tests[0])])
+        write_results(tmp_path / name / "seeds", [(0.5, tests[1])])
     base = small(choices=[{}])
     rows = {
         ("a task", "a row"): trial.read(base, tmp_path / "base"),
@@ -125,6 +154,6 @@ def test_the_command_plans_runs_and_does_nothing_twice(python, tmp_path):
     log = tmp_path / "clip_tiny_digits" / "zero-shot" / runner.LOG
     said = log.read_text()
     python(*command, cells, env=data, check=True)
-    assert "finished" in log.read_text().removeprefix(said)
+    assert log.read_text() == said
     wrong = python(*command, "--only=nothing", env=data)
     assert wrong.returncode and "names none of" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -1,0 +1,49 @@
+"""What the recipe of `configs/best.py` could be: prompts and heads that learn together.
+
+All begin with the linear head that is fitted to the features of the images without a prompt, on the
+protocol of `methods`. The recipe is the row with the highest mean accuracy on val.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.grids.methods import (
+    ADAM,
+    HEAD_RATE,
+    LINEAR,
+    PROMPT_RATE,
+    Method,
+    cells,
+    prompt,
+    rates,
+)
+from experiments.grids.trial import Trial
+
+BASE = "every pixel"
+"""The row whose errors the others are compared with."""
+FULL = "normalize | full(init='zeros')"
+MASKED = "normalize | masked(full(init='zeros'))"
+START: dict[str, Any] = {**LINEAR, **ADAM, "start.head": True, HEAD_RATE: 1e-3}
+
+
+def recipe(name: str, text: str, middle: float, **more: Any) -> Method:
+    """A row: a prompt of which the rate is chosen."""
+    return Method(name, prompt(text, **{**START, **more}), rates(middle, PROMPT_RATE), costly=True)
+
+
+RECIPES = (
+    recipe(BASE, FULL, 3e-3),
+    recipe("slow head", FULL, 3e-3, **{HEAD_RATE: 1e-4}),
+    recipe("fast head", FULL, 3e-3, **{HEAD_RATE: 1e-2}),
+    recipe("mean over steps", FULL, 3e-3, **{"optimizer.average": 0.99}),
+    recipe("smoothed labels", FULL, 3e-3, **{"loss.label_smoothing": 0.1}),
+    recipe("masked", MASKED, 3e-3),
+    recipe("low rank", "low_rank(4) | normalize", 3e-3),
+)
+
+
+def trials(seeds: Sequence[int]) -> list[Trial]:
+    """All cells of the table."""
+    return list(cells(RECIPES, seeds))
