@@ -4,19 +4,18 @@
     python -m experiments.run methods --workdir=runs/methods --workers=2
     python -m experiments.run methods --workdir=runs/methods --only=digits --seeds=0
 
-Names: methods, recipes, imperceptible. A cell is a method on a task: all that is chosen among on
-the validation split, with the first seed, then what was chosen with the others. Its runs are
-ordinary runs in ordinary workdirs below --workdir, trained in one program where that is possible.
-The same command goes on after any interruption; what is finished is not repeated, and what failed
-is told at the end and stops nothing. At the end stand `table.md`, `table.csv` and `report.html` in
---workdir, of all that is finished by then.
+Names: the modules of `experiments.grids` that have trials, such as methods and mappings. A cell is
+a method on a task: all that is chosen among on the validation split, with the first seed, then what
+was chosen with the others. Its runs are ordinary runs in ordinary workdirs below --workdir, trained
+in one program where that is possible. The same command goes on after any interruption; what is
+finished is not repeated, and what failed is told at the end and stops nothing. At the end stand
+`table.md`, `table.csv` and `report.html` in --workdir, of all that is finished by then.
 
 --plan only says what there is to do, and how long it will take.
 """
 
 from __future__ import annotations
 
-import importlib
 import pathlib
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import numpy as np
 from absl import app, flags, logging
 
 import vp_jax
+from experiments import grids
 from experiments.grids import report, runner
 from experiments.grids import trial as trial_lib
 from experiments.grids.trial import Trial
@@ -36,8 +36,6 @@ from vp_jax.host.compilation_cache import keep_compiled_programs
 from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table
 
-BASE = {"methods": "padding", "recipes": "every pixel", "imperceptible": "epsilon 8"}
-"""By the name of a grid: the row whose errors the others are compared with."""
 SHARE = 0.4  # of the peak of matrix products, that training reaches; only for the plan
 SIDE = 1536  # of the matrices that measure it
 
@@ -72,8 +70,8 @@ def _peak() -> float:
 def main(argv: Sequence[str]) -> None:
     """Plans, or makes what is missing, and writes the table."""
     values = flags.FLAGS
-    if len(argv) != 2 or argv[1] not in BASE:
-        raise app.UsageError(f"give the name of one grid: {', '.join(BASE)}")
+    if len(argv) != 2 or argv[1] not in grids.names():
+        raise app.UsageError(f"give the name of one grid: {', '.join(grids.names())}")
     if not values.workdir:
         raise app.UsageError("--workdir is needed: the folder of all runs")
     name, workdir = argv[1], files.expanded(values.workdir)
@@ -82,7 +80,8 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
         seeds = tuple(int(seed) for seed in values.seeds)
-        every = importlib.import_module(f"experiments.grids.{name}").trials(seeds)
+        grid = grids.load(name)
+        every = grid.trials(seeds)
         if values.trial:
             (own,) = [trial for trial in every if trial.key == values.trial]
             trial_lib.run(own, workdir / own.key)
@@ -109,8 +108,8 @@ def main(argv: Sequence[str]) -> None:
             f"`python -m experiments.run {name} --seeds={','.join(values.seeds)}`; vp_jax"
             f" {vp_jax.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}"
         )
-        written = report.write(workdir, every, rows, BASE[name], about)
-        print(table(*reversed(report.cells(every, rows, BASE[name]))))
+        written = report.write(workdir, every, rows, grid.BASE, about)
+        print(table(*reversed(report.cells(every, rows, grid.BASE))))
         print("written:", ", ".join(map(str, written)))
         for failure in failures:
             print(f"failed: {failure.key}: {failure.reason} ({failure.log})")

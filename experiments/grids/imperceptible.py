@@ -11,6 +11,7 @@ from experiments.grids.methods import ADAM, BATCH, SHARED, rates
 from experiments.grids.pairs import PAIRS, located
 from experiments.grids.trial import Trial
 
+BASE = "epsilon 8"
 EPSILONS = (1, 2, 4, 8, 16, 32, 64)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from experiments.grids.pairs import PAIRS, Pair, located
 from experiments.grids.trial import Trial
 
+BASE = "padding"
 BATCH = 16
 SHARED: dict[str, Any] = {
     "batch_size": BATCH,

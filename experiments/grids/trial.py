@@ -36,6 +36,8 @@ class Trial:
       seeds: that the chosen one is run with.
       images: that a run trains on, repeated ones counted again.
       passes: times the backbone sees a training image forward and backward; 1 for a prompt.
+      head_of: the row of the same column, of one choice and the same seeds, whose trained head each
+        run begins with; empty for none. It stands before this one.
     """
 
     column: str
@@ -45,6 +47,7 @@ class Trial:
     seeds: Sequence[int]
     images: int
     passes: float = 1.0
+    head_of: str = ""
 
     @property
     def key(self) -> str:
@@ -65,10 +68,18 @@ class Trial:
         """What each run of a choice has of its own, but for the first seed."""
         return [{**choice, SEED: seed} for seed in self.seeds[1:]]
 
-    def config(self, member: Settings = {}) -> ConfigDict:  # noqa: B006 # never changed
-        """All settings of a run, or those that all share."""
+    def config(
+        self,
+        member: Settings = {},  # noqa: B006 # never changed
+        folder: pathlib.Path = pathlib.Path(),  # noqa: B008
+    ) -> ConfigDict:
+        """All settings of a run in the folder of the cell, or those that all share."""
         config = base.default()
         config.update_from_flattened_dict({**self.settings, **member})
+        if self.head_of:
+            number = self.seeds.index(config.seed) if member else 0
+            place = f"{SEEDS}/{number - 1}" if number else f"{CHOICES}/0"
+            config.head.from_run = str(folder.parent / _slug(self.head_of) / place)
         return config
 
 
@@ -118,7 +129,7 @@ def _make(trial: Trial, members: Sequence[Settings], folder: pathlib.Path) -> No
     failures = []
     for number, member in enumerate(members):
         try:
-            runs.train(trial.config(member), folder / str(number))
+            runs.train(trial.config(member, folder.parent), folder / str(number))
         except UserError as error:
             failures.append(f"{dict(member)}: {error}")
     if failures:
@@ -130,7 +141,7 @@ def can_share(trial: Trial, members: Sequence[Settings]) -> bool:
     config = trial.config()
     by_steps = config.tune and "backbone" not in config.tune and not is_probe(config)
     varied = all(name in VARIED for member in members for name in member)
-    return len(members) > 1 and bool(by_steps) and varied
+    return len(members) > 1 and bool(by_steps) and varied and not trial.head_of
 
 
 def finished(trial: Trial, folder: pathlib.Path) -> int:

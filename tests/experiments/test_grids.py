@@ -1,7 +1,6 @@
 """The runner of grids: settings that exist, cells that fail alone, tables that say what was run."""
 
 import csv
-import importlib
 import pathlib
 import re
 import sys
@@ -11,20 +10,62 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from experiments.grids import report, runner, trial  # noqa: E402
+from experiments import grids  # noqa: E402
+from experiments.grids import mappings, report, runner, trial  # noqa: E402
+from vp_jax import cli  # noqa: E402
 from vp_jax.assembly.checks import check  # noqa: E402
 from vp_jax.records import workdir as workdir_lib  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["methods", "recipes", "imperceptible"])
+@pytest.mark.parametrize("name", grids.names())
 def test_every_trial_has_valid_settings(name, monkeypatch):
     monkeypatch.setenv("VP_JAX_DATA", "/data")
-    trials = importlib.import_module(f"experiments.grids.{name}").trials((0, 1, 2))
+    trials = grids.load(name).trials((0, 1, 2))
     assert len({t.key for t in trials}) == len(trials)
+    assert grids.load(name).BASE in {t.row for t in trials}
     for own in trials:
         assert len(own.choices) in (1, 5) and own.runs == len(own.choices) + 2
         for member in (*own.tried, *own.repeated(own.choices[-1])):
             check(own.config(member))
+
+
+def test_all_grids_are_found():
+    assert {"imperceptible", "mappings", "methods", "sweep"} <= {*grids.names()}
+    assert not {"pairs", "report", "runner", "trial"} & {*grids.names()}
+
+
+def value_of(settings, name):
+    for part in name.split("."):
+        settings = settings[part]
+    return settings
+
+
+def test_what_the_mappings_change_is_changed(monkeypatch):
+    monkeypatch.setenv("VP_JAX_DATA", "/data")
+    by_row = {t.row: t for t in mappings.trials((0,)) if t.column == "USPS, 1 epoch"}
+    whole = by_row["frequency"].config()
+    for name, settings in mappings.CHANGES.items():
+        changed = by_row[f"frequency, {name}"].config()
+        for key, value in settings.items():
+            assert value_of(changed, key) == value != value_of(whole, key), (name, key)
+
+
+def test_the_sweep_is_of_the_quickstart():
+    (own,) = (t for t in grids.load("sweep").trials((3,)) if t.row == "learning rate 10")
+    quick = cli.load_config("configs/quickstart.py")
+    quick.update_from_flattened_dict({"seed": 3, "epochs": 10})
+    assert own.config(*own.tried).to_json() == quick.to_json()
+
+
+def test_a_run_begins_with_the_head_of_its_seed(tmp_path):
+    own = trial.Trial(
+        "a task", "a row", {"head.name": "linear"}, [{}], (4, 7), 100, head_of="the LP"
+    )
+    first, second = *own.tried, *own.repeated({})
+    for member, place in ((first, "choices/0"), (second, "seeds/0")):
+        config = own.config(member, tmp_path / "a_row")
+        assert config.head.from_run == str(tmp_path / "the_LP" / place)
+    assert not trial.can_share(own, [first, second])
 
 
 def small(choices=({}, {"optimizer.learning_rate": 1.0}), **settings):
