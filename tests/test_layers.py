@@ -12,6 +12,7 @@ LAYERS = (
     "errors",
     "distributed",
     "jaxprs",
+    "precision",
     "resampling",
     "host",
     "prompts",

@@ -413,3 +413,11 @@ def test_quantize_lets_gradients_through_where_it_does_not_clip():
     assert stage.apply({}, values).ravel().tolist() == [0, 0, 0.5, 1, 1]
     slope = jax.grad(lambda x: jnp.sum(3 * stage.apply({}, x)))(values)
     assert slope.ravel().tolist() == [0, 3, 3, 3, 0]
+
+
+def test_black_and_white_pixels_get_half_the_gradient_of_a_clip():
+    values = jnp.asarray([-0.5, 0.0, 0.25, 1.0, 1.5]).reshape(1, 5, 1)
+    stage = prompts.clip()
+    assert stage.apply({}, values).ravel().tolist() == [0, 0, 0.25, 1, 1]
+    slope = jax.grad(lambda x: jnp.sum(4 * stage.apply({}, x)))(values)
+    assert slope.ravel().tolist() == [0, 2, 4, 2, 0]

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from vp_jax.errors import UserError
 from vp_jax.heads.base import Head, Params, check_sizes
 from vp_jax.heads.text import text, unit
+from vp_jax.precision import wide
 from vp_jax.prompts.checks import check_int
 
 BEST = 3
@@ -75,7 +76,7 @@ def descriptions(
 
 def described(params: Mapping[str, jax.Array], features: jax.Array) -> jax.Array:
     """Logits [B, K], float32, of features [B, D]; the parameters are those of `descriptions`."""
-    similar = jnp.einsum("bd,gkmd->bgkm", unit(features.astype(jnp.float32)), params["texts"])
+    similar = jnp.einsum("bd,gkmd->bgkm", unit(wide(features)), params["texts"])
     place = jnp.arange(similar.shape[-1])
     present = place < params["counts"][..., None]
     largest = -jnp.sort(-jnp.where(present, similar, -jnp.inf), axis=-1)

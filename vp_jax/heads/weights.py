@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 
 from vp_jax.errors import UserError
+from vp_jax.precision import wide
 
 
 def times(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """`x @ matrix` in float32.
+    """`x @ matrix` in float32, or float64 if x has it.
 
     Args:
       x: the backbone's output, [B, inputs].
       matrix: [inputs, K], float32.
 
     Returns:
-      [B, K], float32.
+      [B, K].
 
     Raises:
       UserError: the head was made for another number of inputs.
@@ -26,4 +26,4 @@ def times(x: jax.Array, matrix: jax.Array) -> jax.Array:
             f"the head has weights for {matrix.shape[0]} inputs, but the backbone gives"
             f" {x.shape[-1]}: draw or restore a head for this backbone"
         )
-    return x.astype(jnp.float32) @ matrix
+    return wide(x) @ matrix

@@ -7,12 +7,15 @@ import itertools
 import jax
 import jax.numpy as jnp
 
+from vp_jax.precision import wide
+
 
 def warp(images: jax.Array, linear: jax.Array, shift: jax.Array) -> jax.Array:
     """Moves the pixel at p, measured from the image's centre, to `linear @ p + shift`.
 
     Between pixels values are bilinear, and outside of the image they are 0, as with PyTorch's
-    `grid_sample` of `align_corners=False` and zeros around. Computed in float32; the identity
+    `grid_sample` of `align_corners=False` and zeros around. Computed in float32, of
+    float64 in that; the identity
     leaves every pixel as it is, bit for bit.
 
     Args:
@@ -25,7 +28,7 @@ def warp(images: jax.Array, linear: jax.Array, shift: jax.Array) -> jax.Array:
     """
     height, width = images.shape[-3:-1]
     # Pixels first, so that what is taken for one of them lies together, of all images.
-    first = jnp.moveaxis(images.astype(jnp.float32), (-3, -2), (0, 1))
+    first = jnp.moveaxis(wide(images), (-3, -2), (0, 1))
     pixels = first.reshape(-1, *first.shape[2:])
     result = jnp.zeros((), jnp.float32)
     for (row, row_weight), (column, column_weight) in itertools.product(

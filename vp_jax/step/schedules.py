@@ -32,11 +32,11 @@ def warmup_cosine(peak: float, warmup_steps: int, total_steps: int) -> optax.Sch
       total_steps: number of steps of the whole run.
 
     Returns:
-      An optax schedule: step (0 for the first update) to learning rate, float32.
+      An optax schedule: step (0 for the first update) to learning rate, a float of JAX's default.
     """
 
     def schedule(step: ArrayLike) -> jax.Array:
-        step = jnp.asarray(step, jnp.float32)
+        step = jnp.asarray(step, float)
         rising = peak * (step + 1) / max(warmup_steps, 1)
         progress = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
         falling = 0.5 * (1 + jnp.cos(jnp.pi * progress)) * peak
@@ -62,10 +62,10 @@ def restarts(
     """
     lengths = growth ** np.arange(cycles)
     shares = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
-    begins = jnp.asarray(shares * max(total_steps - warmup_steps, 1), jnp.float32)
+    begins = jnp.asarray(shares * max(total_steps - warmup_steps, 1), float)
 
     def schedule(step: ArrayLike) -> jax.Array:
-        step = jnp.asarray(step, jnp.float32)
+        step = jnp.asarray(step, float)
         rising = peak * (step + 1) / max(warmup_steps, 1)
         since = step - warmup_steps
         cycle = jnp.clip(jnp.searchsorted(begins, since, side="right") - 1, 0, cycles - 1)
@@ -81,11 +81,11 @@ def drops(peak: float, total_steps: int, at: Sequence[float], factor: float) -> 
 
     With 0.5 and 0.72 and the factor 0.1 that of ILM-VP, AutoVP and SMM, who count in epochs.
     """
-    steps = jnp.asarray([share * total_steps for share in at], jnp.float32)
+    steps = jnp.asarray([share * total_steps for share in at], float)
 
     def schedule(step: ArrayLike) -> jax.Array:
-        passed = (jnp.asarray(step, jnp.float32)[..., None] >= steps).sum(axis=-1)
-        return peak * jnp.float32(factor) ** passed
+        passed = (jnp.asarray(step, float)[..., None] >= steps).sum(axis=-1)
+        return peak * jnp.asarray(factor, float) ** passed
 
     return schedule
 

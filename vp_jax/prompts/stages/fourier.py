@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax.errors import UserError
+from vp_jax.precision import wide
 from vp_jax.prompts.base import Params
 from vp_jax.prompts.stage import Formula, stage
 
@@ -45,8 +46,8 @@ def fourier(share: float = 0.01) -> Formula:
 
     def apply_fn(params: Params, images: jax.Array) -> jax.Array:
         gain, (height, width) = params["amplitude"] - 1, images.shape[-3:-1]
-        down, across = _waves(height, len(gain)), _waves(width, len(gain))
-        real = images.astype(jnp.float32)
+        real = wide(images)
+        down, across = (_waves(side, len(gain), real.dtype) for side in (height, width))
         einsum = functools.partial(jnp.einsum, precision="highest")
         found = einsum("...hwc,hf,wg->...fgc", real, down.conj(), across.conj())
         change = einsum("...fgc,hf,wg->...hwc", gain * found, down, across).real
@@ -55,7 +56,8 @@ def fourier(share: float = 0.01) -> Formula:
     return Formula(apply_fn, init_fn, mixes=True)
 
 
-def _waves(side: int, count: int) -> np.ndarray:
+def _waves(side: int, count: int, real: np.dtype) -> np.ndarray:
     """exp(2 pi i x f / side), [side, count], of every pixel x and each low frequency f."""
     frequencies = np.arange(count) - count // 2
-    return np.exp(2j * np.pi / side * np.outer(np.arange(side), frequencies)).astype(np.complex64)
+    waves = np.exp(2j * np.pi / side * np.outer(np.arange(side), frequencies))
+    return waves.astype(jnp.result_type(real, np.complex64))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 
 from vp_jax.errors import UserError
+from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast, Copies, Pixels
 from vp_jax.prompts.base import Params
 from vp_jax.prompts.coordinator import canvas_of, grid, init_blocks
@@ -70,7 +70,7 @@ def generator(
         if features.shape[-1] != inputs:
             length = features.shape[-1]
             raise UserError(f"generator({inputs}) is given {length} features: write {length}")
-        flat = features.reshape(-1, inputs).astype(jnp.float32)
+        flat = wide(features.reshape(-1, inputs))
         drawn = canvas_of(params, flat, *images.shape[-3:-1])
         return add(images, epsilon * drawn.reshape(*features.shape[:-1], *images.shape[-3:]))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 
 from vp_jax.errors import UserError
+from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast, AtMost, Pixels
 from vp_jax.prompts.base import Params, Prompt
 from vp_jax.prompts.mask_network import init_mask, mask
@@ -53,8 +53,8 @@ def masked(
         return {"inner": prompt.init(one, image_shape), "mask": drawn}
 
     def apply_fn(params: Params, images: jax.Array, **given: jax.Array) -> jax.Array:
-        x = images.astype(jnp.float32)
-        y = prompt.act(params["inner"], images, **given).astype(jnp.float32)
+        x = wide(images)
+        y = wide(prompt.act(params["inner"], images, **given))
         share = mask(params["mask"], x.reshape(-1, *x.shape[-3:]), pools).reshape(x.shape)
         return (x + share * (y - x)).astype(images.dtype)
 

@@ -48,7 +48,7 @@ def normalize(mean: Numbers | None = None, std: Numbers | None = None) -> Formul
 
 
 def _normalized(images: jax.Array, mean: Numbers, std: Numbers) -> jax.Array:
-    shift, scale = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+    shift, scale = jnp.asarray(mean, float), jnp.asarray(std, float)
     if not shift.shape == scale.shape == images.shape[-1:]:
         raise UserError(
             f"images of shape {images.shape} need one mean and one std for each of their channels,"

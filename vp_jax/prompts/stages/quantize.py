@@ -7,6 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast
 from vp_jax.prompts.base import Params
 from vp_jax.prompts.stage import Formula, stage
@@ -29,7 +30,7 @@ def quantize(levels: Annotated[int, AtLeast(2)] = 256) -> Formula:
     """
 
     def apply(params: Params, images: jax.Array) -> jax.Array:
-        clipped = jnp.clip(images.astype(jnp.float32), 0.0, 1.0)
+        clipped = jnp.clip(wide(images), 0.0, 1.0)
         return (_rounded(clipped * (levels - 1)) / (levels - 1)).astype(images.dtype)
 
     return Formula(apply, takes_pixels=True)

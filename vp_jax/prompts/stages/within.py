@@ -8,6 +8,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast, OneOf
 from vp_jax.prompts.base import Params, Prompt
 from vp_jax.prompts.stage import Formula, stage
@@ -51,8 +52,8 @@ def within(
     radius = epsilon / 255
 
     def apply_fn(params: Params, images: jax.Array, **given: jax.Array) -> jax.Array:
-        x = images.astype(jnp.float32)
-        y = prompt.act(params, images, **given).astype(jnp.float32)
+        x = wide(images)
+        y = wide(prompt.act(params, images, **given))
         near = _clipped(y, x, radius) if norm == "inf" else _scaled(y, x, radius)
         return near.astype(images.dtype)
 

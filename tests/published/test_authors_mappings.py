@@ -1,0 +1,35 @@
+"""Output mappings against what the authors' own code makes of the same logits.
+
+`golden/README.md` says how the file was made.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from authors_runs import TOLERANCE, read
+
+from vp_jax import heads
+
+GOLDEN = read("mappings")
+LOGITS, LABELS = GOLDEN["logits"], GOLDEN["labels"]
+CLASSES = LABELS.max() + 1
+
+
+def fitted(head):
+    votes = head.votes(jnp.asarray(LOGITS), int(CLASSES))
+    none = heads.zero_counts(LOGITS.shape[1], int(CLASSES))
+    return head.fit(heads.add_votes(none, votes, LABELS, np.ones(len(LABELS))))
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("blm", heads.bayesian()), ("blm_plus", heads.bayesian_plus())]
+)
+def test_bayesian_label_mapping(name, head):
+    expected = GOLDEN[name]
+    assert np.count_nonzero(expected) > 100 and (expected != GOLDEN["blm"]).any() == (name != "blm")
+    np.testing.assert_allclose(fitted(head)["weights"], expected, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("head", [heads.frequency(), heads.iterative()])
+def test_the_greedy_mapping_of_ilm_vp(head):
+    np.testing.assert_array_equal(fitted(head)["indices"], GOLDEN["one_to_one"])
