@@ -78,10 +78,11 @@ def default() -> ConfigDict:
     config.augment.mixup = 0.0  # alpha of the mixtures of two images and their labels; 0: none
     config.augment.cutmix = 0.0  # alpha of the boxes pasted from another image; 0: none
 
-    config.penalties = ConfigDict()  # added to the loss: weights of what the prompt changes
+    config.penalties = ConfigDict()  # added to the loss: weights of what a prompt changes
     config.penalties.tv = 0.0  # total variation
     config.penalties.l2 = 0.0  # mean square
     config.penalties.visibility = 0.0  # change of luma, relative to the contrast around it
+    config.penalties.margins = 0.0  # of class_wise: between the prompts of classes, on all images
 
     config.batch_size = 256  # of all devices together
     config.epochs = 1000

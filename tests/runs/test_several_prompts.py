@@ -166,3 +166,19 @@ def test_penalties_are_in_the_loss_and_the_metrics(plain, tmp_path):
     )  # fmt: skip
     (first, *_) = [x for x in read_metrics(tmp_path / "sweep" / "0") if "train/loss" in x]
     assert first["train/penalty/l2"] == pytest.approx(row["train/penalty/l2"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_margins_teach_the_prompts_of_classes_of_other_classes(tmp_path):
+    text = "normalize | class_wise(pad(2, init='zeros'), 10)"
+    changes = {"prompt": text, "head.name": "frequency", "epochs": 4}
+    without = trained(tmp_path / "without", **changes)
+    members = [{"seed": 0}, {"seed": 1}]
+    settings = quick(**{**OFTEN, **changes, "penalties.margins": 3.0})
+    sweep = many.train_many(settings, members, tmp_path / "sweep", own_backbone.make())
+    assert sweep["members"][0]["test_accuracy"] > without["test_accuracy"] + 0.1
+    rows = [x for x in read_metrics(tmp_path / "sweep" / "0") if "train/loss" in x]
+    losses = [row["train/penalty/margins"] for row in rows]
+    assert -0.3 < np.mean(losses[-3:]) < np.mean(losses[:3])
+    with pytest.raises(UserError, match="the penalty 'margins' is between the prompts of classes"):
+        trained(tmp_path / "wrong", prompt=PLAIN, **{"penalties.margins": 1.0})

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 
 from vp_jax.errors import UserError, unknown
-from vp_jax.step.penalties import PENALTIES
+from vp_jax.step.penalties import NAMES as PENALTIES
 from vp_jax.training.loop_settings import LoopSettings
 
 TUNABLE = ("prompt", "head", "backbone")

@@ -17,6 +17,7 @@ from vp_jax.data.augment import Augment, Mixing
 from vp_jax.errors import UserError
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.step.fsdp import gather_on_use
+from vp_jax.step.penalties import MARGINS
 from vp_jax.step.tally import Tally
 from vp_jax.training.centroids import none_yet
 from vp_jax.training.experiment import Advice, Experiment, HeadOfRun, MakeOptimizer
@@ -121,6 +122,7 @@ def compose(
         parts["base"] = base
     if "prompt" in tune:
         check_classes(prompt, task)
+        check_margins(prompt, penalties)
         parts |= none_yet(prompt, backbone.embed_dim)
     changing = {*tune, "centroids", *mapped_parts(head.head)}
 
@@ -188,6 +190,20 @@ def check_classes(prompt: prompts.Chain, task: data.TaskData) -> None:
                 f"{stage} is for {wanted} classes, and {task.task.name} has "
                 f"{len(task.class_names)}: write as many"
             )
+
+
+def check_margins(prompt: prompts.Chain, penalties: Mapping[str, float]) -> None:
+    """Refuses margins between the prompts of classes where there are none.
+
+    Raises:
+      UserError: says what to give.
+    """
+    stages = [stage for stage in prompt.stages if isinstance(stage, prompts.Stage)]
+    if MARGINS in penalties and all(stage.formula.classes is None for stage in stages):
+        raise UserError(
+            f"the penalty 'margins' is between the prompts of classes, and {prompt} has one for "
+            "all: leave it 0, or give a prompt within class_wise"
+        )
 
 
 def in_units_of_length(

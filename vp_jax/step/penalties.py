@@ -1,4 +1,4 @@
-"""Terms of the loss that keep what a prompt changes in images small or smooth."""
+"""Terms of the loss beside that of the labels: of what a prompt changes, and margins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.prompts import Chain, chain
 from vp_jax.prompts.stages.grey import LUMA
 from vp_jax.step.batch import Batch
-from vp_jax.step.forward import Parts, make_seen
+from vp_jax.step.forward import Forward, Parts, make_seen
+from vp_jax.step.margins import margins
 
 Change = Callable[..., tuple[jax.Array, jax.Array]]
 """From the arguments of a `Forward` to what the prompt changes, `[..., B, H, W, 3]`, in units in
@@ -52,25 +53,37 @@ def visibility(change: jax.Array, images: jax.Array) -> jax.Array:
 
 PENALTIES = {"tv": total_variation, "l2": squares, "visibility": visibility}
 """By name: of what a prompt changes and the images."""
+MARGINS = "margins"
+NAMES = (*PENALTIES, MARGINS)
+"""Of all of them."""
 
 
 class Penalties(NamedTuple):
     """What is added to the loss.
 
     Attributes:
-      weights: positive, by the names in `PENALTIES`.
+      weights: positive, by the names in `NAMES`.
       change: of a batch.
+      views: of `margins`: a forward pass to the logits of all images with the prompts of all
+        classes, `[B * K, K]`, where it is given no labels.
     """
 
     weights: Mapping[str, float]
     change: Change
+    views: Forward | None = None
 
     def of(self, parts: Parts, batch: Batch, **given: Any) -> dict[str, jax.Array]:
         """Each penalty, without its weight: its mean over the unmasked images of a batch, and over
         all views of each."""
-        change, images = self.change(parts, batch.image, **given)
-        count = jnp.maximum(batch.mask.sum(), 1)
-        each = {name: PENALTIES[name](change, images) for name in self.weights}
+        count, each = jnp.maximum(batch.mask.sum(), 1), {}
+        if names := [name for name in self.weights if name in PENALTIES]:
+            change, images = self.change(parts, batch.image, **given)
+            each = {name: PENALTIES[name](change, images) for name in names}
+        if MARGINS in self.weights:
+            assert self.views is not None
+            logits = self.views(parts, batch.image, **{**given, "label": None})
+            by_image = logits.reshape(len(batch.label), -1, logits.shape[-1])
+            each[MARGINS] = margins(by_image, batch.label)
         return {
             name: (jnp.where(batch.mask, x, 0.0).sum(axis=-1) / count).mean()
             for name, x in each.items()

@@ -130,7 +130,8 @@ class Members:
         if not first.penalties:
             return None
         change = make_change(first.backbone, prompt, first.augment, first.task.resized)
-        return Penalties(first.penalties, gather_on_use(change, first.mesh))
+        views = make_forward(self.outputs(masks, augmented=True), first.head.head)
+        return Penalties(first.penalties, gather_on_use(change, first.mesh), views)
 
     def _prompt(self, masks: Masks | None) -> Chain:
         return self.first.prompt if masks is None else on_canvas(self.first.prompt, masks)

@@ -19,10 +19,11 @@ def class_wise(prompt: Prompt, classes: Copies, *, joint: bool = False) -> Formu
     their class is not known, the model sees them with all K prompts: with p_k the probabilities of
     the classes with the prompt of class k, that of class k is in proportion to p_k[k]. A prediction
     so costs K times as much as a step. The authors' measure of accuracy per class takes the prompt
-    of the right class, which nobody knows; it is not here, nor are their attacks and margins, with
-    which a prompt also learns what is not of its class. Without them it learns nothing of that, and
-    training, whose accuracy is that with the right prompt, may end far from what is predicted.
-    `joint` closes this gap: images that are trained on have all prompts too, at the price of K.
+    of the right class, which nobody knows; it is not here, nor are their attacks. By itself a
+    prompt learns nothing of what is not of its class, and training, whose accuracy is that with the
+    right prompt, may end far from what is predicted. Their margins, a penalty of a run, teach it
+    that; `joint` closes the gap otherwise: images that are trained on have all prompts too. Both
+    cost K times as much.
 
     Its parameters are those of `prompt` with a first axis of K; if all K are the same, it is that.
 
