@@ -51,6 +51,8 @@ def test_init_can_be_jitted_and_half_precision_gives_float32(name):
         "semantic": (np.eye(SOURCES), text),
         "text": (text, 2.0),
         "descriptions": ([[row[None] for row in text]], 2.0),
+        "mean_frequency": (2,),
+        "mean_iterative": (2,),
         "residual": (heads.iterative(),),
         "temperature": (heads.text(text, 2.0),),
     }

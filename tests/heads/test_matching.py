@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vp_jax.errors import UserError
-from vp_jax.heads.matching import many_to_one, one_to_one
+from vp_jax.heads.matching import greedy, many_to_one, one_to_one
 
 
 def by_definition(scores):
@@ -32,6 +32,24 @@ def test_counts_full_of_ties(seed, largest):
     np.testing.assert_array_equal(result, by_definition(scores))
     np.testing.assert_array_equal(result, one_to_one(scores))  # integers as well
     assert result.dtype == np.int32
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("largest", [1, 3, 100])
+def test_several_of_each(seed, largest):
+    """Against the same loop, in which a class is free until it has all of its own."""
+    random = np.random.default_rng(seed)
+    classes, each = random.integers(1, 6), random.integers(1, 4)
+    scores = random.integers(0, largest + 1, (classes * each + random.integers(0, 6), classes))
+    scores[:, random.random(classes) < 0.3] = 0
+    pairs = {(s, t): scores[s, t] for s, t in np.ndindex(scores.shape)}
+    expected = [[] for _ in range(classes)]
+    while pairs:
+        s, t = min(pairs, key=lambda pair: (-pairs[pair], *pair))
+        expected[t].append(s)
+        full = len(expected[t]) == each
+        pairs = {(a, b): v for (a, b), v in pairs.items() if a != s and not (full and b == t)}
+    np.testing.assert_array_equal(greedy(scores, each), expected)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -204,6 +204,8 @@ def test_attrvr():
 
     path = run(golden, config, {"prompt": params}, answer)["prompt"]
     same(jax.tree.map(lambda x: x[-1], path[0]), border(golden["end/theta"], 3), start)
+    found = answer({"prompt": jax.tree.map(lambda x: x[-1], path)}, np.arange(len(images)), 0)
+    np.testing.assert_allclose(found, golden["logits"], rtol=TOLERANCE)
 
 
 def test_a_prompt_for_every_class():

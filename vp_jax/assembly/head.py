@@ -142,8 +142,8 @@ def _make(
     arguments = {
         "frequency": {"many_to_one": settings.many_to_one},
         "iterative": {"many_to_one": settings.many_to_one},
-        "mean_frequency": {"sources": settings.sources},
-        "mean_iterative": {"sources": settings.sources},
+        "mean_frequency": {"sources": settings.sources, "many_to_one": settings.many_to_one},
+        "mean_iterative": {"sources": settings.sources, "many_to_one": settings.many_to_one},
         "bayesian": {"smoothing": settings.smoothing},
         "bayesian_plus": {"smoothing": settings.smoothing, "top_share": settings.top_share},
     }

@@ -9,12 +9,15 @@ import numpy as np
 from vp_jax.errors import UserError
 
 
-def check_one_to_one(sources: int, classes: int) -> None:
-    """Refuses a one-to-one mapping of fewer source classes than downstream classes."""
-    if classes > sources:
+def check_one_to_one(sources: int, classes: int, each: int = 1) -> None:
+    """Refuses a mapping that gives every class `each` source classes of its own of too few."""
+    if each * classes > sources:
+        wanted = "a source class" if each == 1 else f"{each} source classes"
+        start = "a one-to-one mapping" if each == 1 else "a mapping without shared source classes"
+        fewer = "" if each == 1 else " take a smaller --config.head.sources, or"
         raise UserError(
-            f"a one-to-one mapping gives each of the {classes} classes a source class of its own,"
-            f" but the backbone has only {sources}; let classes share source classes with"
+            f"{start} gives each of the {classes} classes {wanted} of its own, but the backbone has"
+            f" only {sources};{fewer} let classes share source classes with"
             " --config.head.many_to_one=True, or choose another head, such as 'bayesian'"
         )
 
@@ -31,28 +34,38 @@ def check_many_to_one(many_to_one: object) -> None:
 def one_to_one(scores: np.ndarray) -> np.ndarray:
     """Greedy matching: the pair with the largest score first, every class used once.
 
-    Repeatedly takes the largest remaining score over all pairs of a source and a downstream class
-    that are both free; among equal scores the lowest source class, then the lowest downstream
-    class. So classes whose remaining scores are all the smallest of the table (no count) get the
-    free source classes in order.
+    This is `greedy` with one source class for each class, as [K].
+    """
+    return greedy(scores, 1)[:, 0]
+
+
+def greedy(scores: np.ndarray, each: int) -> np.ndarray:
+    """The pair with the largest score first; every source class once, every class `each` times.
+
+    Repeatedly takes the largest remaining score over all pairs of a source class that is free and a
+    downstream class that has room; among equal scores the lowest source class, then the lowest
+    downstream class. So classes whose remaining scores are all the smallest of the table (no count)
+    get the free source classes in order.
 
     Args:
       scores: [Ks, K], finite numbers.
+      each: how many source classes a class gets.
 
     Returns:
-      The source class of every downstream class, [K], int32, all different.
+      The source classes of every downstream class, best first, [K, each], int32, all different.
 
     Raises:
-      UserError: there are more downstream than source classes.
+      UserError: there are too few source classes.
     """
     sources, classes = scores.shape
-    check_one_to_one(sources, classes)
+    check_one_to_one(sources, classes, each)
     floor = scores.min()
     by_class = np.array(scores.T, order="C")  # a row holds the scores of one downstream class
     if not np.issubdtype(by_class.dtype, np.floating):
         by_class = by_class.astype(np.float64)
     free = np.ones(sources, bool)
-    indices = np.full(classes, -1, np.int32)
+    indices = np.full((classes, each), -1, np.int32)
+    taken = np.zeros(classes, int)
 
     def best(target: int) -> tuple[float, int, int]:
         source = int(by_class[target].argmax())
@@ -67,14 +80,16 @@ def one_to_one(scores: np.ndarray) -> np.ndarray:
         if -score <= floor:  # every pair that is left has the same score
             break
         if free[source]:
-            heapq.heappop(heap)
-            indices[target] = source
+            indices[target, taken[target]] = source
+            taken[target] += 1
             free[source] = False
             by_class[:, source] = -np.inf
+        if taken[target] == each:
+            heapq.heappop(heap)
         else:
             heapq.heapreplace(heap, best(target))
-    left = np.flatnonzero(indices < 0)
-    indices[left] = np.flatnonzero(free)[: left.size]
+    left = np.flatnonzero(indices.ravel() < 0)
+    indices.ravel()[left] = np.flatnonzero(free)[: left.size]
     return indices
 
 
