@@ -10,11 +10,13 @@ classes. Adam with learning rate 0.001, multiplied by 0.1 at 50 % and 72 % of 20
 border(resize)"`, SGD with learning rate 40, momentum 0.9 and a cosine. Which mapping, size and
 backbone is best they search for each task; this is one point of that search.
 
-The released code clips gradients at 0.001 while they are still multiplied by the loss scale of
-mixed precision, so that the size and the mapping barely move; its validation data are the test
-data; and its dropout is never used. None of this is done here: gradients are not clipped, and the
-epoch is chosen on a tenth of the training data. Images are resampled from 224 pixels, not from 128,
-and their size is a share of 224, not of 128. Not yet measured with this code.
+In the released code validation data are the test data, and dropout is never used; with a CLIP it
+clips gradients at 0.001 while they are still multiplied by the loss scale of mixed precision, so
+that the size and the mapping barely move. None of this is done here: gradients are not clipped, and
+the epoch is chosen on a tenth of the training data. There the frame ends at the size rounded to
+whole pixels and is added to what the image leaves of the last one; here it begins where nothing of
+the image is. Images are resampled from 224 pixels, not from 128, and their size is a share of 224,
+not of 128. Not yet measured with this code.
 """
 
 from vp_jax import config as base

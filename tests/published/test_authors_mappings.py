@@ -35,6 +35,12 @@ def test_the_greedy_mapping_of_ilm_vp(head):
     np.testing.assert_array_equal(fitted(head)["indices"], GOLDEN["one_to_one"])
 
 
+def test_the_shared_mapping_of_evp():
+    assert len(set(GOLDEN["evp"])) < CLASSES
+    found = fitted(heads.frequency(many_to_one=True))
+    np.testing.assert_array_equal(found["indices"], GOLDEN["evp"])
+
+
 def test_the_frequency_map_of_autovp():
     head, taken = heads.mean_frequency(2), GOLDEN["autovp"]
     params = fitted(head)

@@ -20,7 +20,8 @@ def semantic(
 
     The similarity of two names is the cosine of their text features. One to one, the most similar
     pair is taken first, as in `frequency`. The semantic mapping of Tsao et al., "AutoVP: An
-    Automated Visual Prompting Framework and Benchmark" (ICLR 2024, arXiv 2310.08381).
+    Automated Visual Prompting Framework and Benchmark" (ICLR 2024, arXiv 2310.08381), whose code
+    lets the classes choose in their order, each the most similar source class that is free.
 
     Args:
       source_features: text features of the source classes' names, [Ks, D], of any length above 0.

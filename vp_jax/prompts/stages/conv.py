@@ -24,9 +24,9 @@ def conv(side: Pixels, *, center: Start = 5.0, mix: Start = 0.5) -> Formula:
     side // 2 pixels on each border are left as they are. It is the identity, bit for bit, where
     only the middle of the kernel is not zero, or `mix` is 1; a mix above 1 sharpens.
 
-    The convolutional visual prompt of Tsai et al. (2303.00198), who clip what it makes, and adapt
-    it without labels to every batch of a test: `conv(3) | clip | normalize`, and
-    `conv(5, center=15.0)`. Here it is a stage that learns like any other.
+    The convolutional visual prompt of Tsai et al. (2303.00198), who clip the convolution, and with
+    a mix above 1 what comes of it, and adapt it without labels to every batch of a test: `conv(3) |
+    clip | normalize`, and `conv(5, center=15.0)`. Here it is a stage that learns like any other.
 
     Args:
       side: side of the kernel in pixels; odd, and at most min(H, W).

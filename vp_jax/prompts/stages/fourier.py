@@ -26,7 +26,8 @@ def fourier(share: float = 0.01) -> Formula:
     channel alone. The frequencies are -(k // 2) and up, of both axes.
 
     The prompt of VPTTA (Chen et al., CVPR 2024), who find it anew for every image of a test, with
-    75 numbers at 512 and 27 at 352. There the square of an odd k lies off the middle by one.
+    75 numbers at 512 and 27 at 352. There the square of an odd k lies off the middle by one, and
+    the factors of a channel act on the one before it.
 
     Args:
       share: above 0, at most 1.

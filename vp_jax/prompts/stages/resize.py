@@ -25,8 +25,8 @@ def resize(*, scale: Annotated[float, Initial] = 128 / 224) -> Formula:
 
     The trainable resize of AutoVP (Tsao et al., 2310.08381), whose images have 128 of 224 pixels at
     first and whose scale is relative to that: theirs is 7 / 4 of this one, and so are its bounds.
-    Its released code clips gradients at 0.001 while they are still multiplied by the loss scale of
-    mixed precision, so that there the scale barely moves.
+    With a CLIP its released code clips gradients at 0.001 while they are still multiplied by the
+    loss scale of mixed precision, so that there the scale barely moves.
 
     Args:
       scale: at first, from 0.1 to 5.
