@@ -36,7 +36,7 @@ def add_line(path, line, monkeypatch):
         monkeypatch.setattr(prompts, name, found[name], raising=False)
     elif path == "vp_jax/heads/registry.py":
         name = line.split('"')[1]
-        module = sys.modules[f"vp_jax.heads.{name}"]
+        module = sys.modules[f"vp_jax.heads.mappings.{name}"]
         for key, make in eval(f"{{{line}}}", vars(module)).items():
             monkeypatch.setitem(heads._HEADS, key, make)
     else:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from vp_jax import config, data, errors, evaluate, runs
-from vp_jax.assembly.head import text_tower
+from vp_jax.assembly.parts.head import text_tower
 from vp_jax.assembly.settings import claim
 from vp_jax.errors import UserError, spelled
 from vp_jax.records import workdir as workdir_lib

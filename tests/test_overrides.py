@@ -9,7 +9,7 @@ from ml_collections import config_flags
 
 from vp_jax import cli
 from vp_jax.assembly import setup
-from vp_jax.assembly.vary import parse_vary
+from vp_jax.assembly.several.vary import parse_vary
 from vp_jax.errors import UserError
 
 QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import jax
 from ml_collections import ConfigDict
 
-from vp_jax.assembly.members import canonical, member_configs, sweep_config
 from vp_jax.assembly.settings import check_settings, claim, settled
 from vp_jax.assembly.setup import setup_all
+from vp_jax.assembly.several.members import canonical, member_configs, sweep_config
+from vp_jax.assembly.several.vary import Member, grid, parse_vary
 from vp_jax.assembly.teacher import with_teacher
-from vp_jax.assembly.text_features import keep_text_features
-from vp_jax.assembly.vary import Member, grid, parse_vary
+from vp_jax.assembly.texts.text_features import keep_text_features
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
@@ -45,7 +45,7 @@ def train_many(
 
     Args:
       config: the settings that all share; `config.tune` has prompt, head or both.
-      members: what each has of its own, of `assembly.members.VARIED`, such as
+      members: what each has of its own, of `assembly.several.members.VARIED`, such as
         `{"seed": 1, "optimizer.learning_rate": 10.0}`; see `grid`.
       workdir: folder of all. As with `runs.train`, what was interrupted is gone on with, and what
         is finished is not repeated.

@@ -13,7 +13,7 @@ from vp_jax.assembly.plan import plan
 from vp_jax.assembly.scan import scanned
 from vp_jax.assembly.setup import setup_again
 from vp_jax.assembly.teacher import with_teacher
-from vp_jax.assembly.text_features import keep_text_features
+from vp_jax.assembly.texts.text_features import keep_text_features
 from vp_jax.assembly.trained import complete
 from vp_jax.backbones import Backbone
 from vp_jax.classifier import of_experiment, restore

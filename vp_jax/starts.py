@@ -11,8 +11,13 @@ from ml_collections import ConfigDict
 
 from vp_jax.assembly.settings import check_settings, claim, settled
 from vp_jax.assembly.setup import setup_tasks
-from vp_jax.assembly.start_tasks import TaskSettings, parse_tasks, start_config, task_configs
-from vp_jax.assembly.text_features import keep_text_features
+from vp_jax.assembly.several.start_tasks import (
+    TaskSettings,
+    parse_tasks,
+    start_config,
+    task_configs,
+)
+from vp_jax.assembly.texts.text_features import keep_text_features
 from vp_jax.backbones import Backbone
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS

@@ -34,9 +34,9 @@ from ml_collections import ConfigDict
 
 from vp_jax import backbones, many, runs
 from vp_jax import config as config_lib
-from vp_jax.assembly.members import member_configs
 from vp_jax.assembly.settings import settled
 from vp_jax.assembly.setup import setup_all
+from vp_jax.assembly.several.members import member_configs
 from vp_jax.backbones.flops import image_flops
 from vp_jax.host.memory import keep_freed_memory
 from vp_jax.report import table

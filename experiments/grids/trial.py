@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 
 from vp_jax import config as base
 from vp_jax import many, runs
-from vp_jax.assembly.head import is_probe
-from vp_jax.assembly.members import VARIED
+from vp_jax.assembly.parts.head import is_probe
+from vp_jax.assembly.several.members import VARIED
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
 

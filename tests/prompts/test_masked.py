@@ -7,7 +7,7 @@ import pytest
 
 from vp_jax import prompts
 from vp_jax.errors import UserError
-from vp_jax.prompts.convolutions import normalized
+from vp_jax.prompts.networks.convolutions import normalized
 
 KEY = jax.random.key(0)
 SHAPE = (12, 8, 3)

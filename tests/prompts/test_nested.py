@@ -8,7 +8,7 @@ import pytest
 from vp_jax import prompts
 from vp_jax.errors import UserError
 from vp_jax.prompts.base import Prompt
-from vp_jax.prompts.canvas import differing
+from vp_jax.prompts.images.canvas import differing
 from vp_jax.prompts.parse import DEEPEST
 
 KEY = jax.random.key(0)

@@ -13,8 +13,8 @@ import optax
 
 from vp_jax import cli
 from vp_jax import config as base
-from vp_jax.assembly.optimizer import make_optimizer, make_schedules
-from vp_jax.assembly.prompt import acting_prompt
+from vp_jax.assembly.parts.optimizer import make_optimizer, make_schedules
+from vp_jax.assembly.parts.prompt import acting_prompt
 from vp_jax.prompts.stages.shrink import centred
 
 FOLDER = pathlib.Path(__file__).parent / "golden"

@@ -121,7 +121,7 @@ def fitted(name, logits, labels):
 
 @pytest.mark.parametrize("name", ["frequency", *REFITTED])
 def test_the_untrained_mapping_is_fitted_to_unprompted_training_images(name, tmp_path):
-    from vp_jax.assembly.task import load_task
+    from vp_jax.assembly.parts.task import load_task
 
     backbone = own_backbone.make()
     config = quick(**{"head.name": name, "tune": ()})
@@ -138,7 +138,7 @@ def test_the_untrained_mapping_is_fitted_to_unprompted_training_images(name, tmp
 @pytest.mark.parametrize("name", REFITTED)
 def test_the_second_pass_counts_with_the_prompt_of_the_epochs_end(name, tmp_path):
     """The second epoch's mapping is fitted to images with the prompt that the first ended with."""
-    from vp_jax.assembly.task import load_task
+    from vp_jax.assembly.parts.task import load_task
 
     result = train(tmp_path / "run", name, **{"head.second_pass": True})
     assert result["steps"] == 38
@@ -169,7 +169,7 @@ def test_counts_in_passing_are_those_of_the_steps_own_logits(tmp_path):
 @pytest.mark.parametrize("name", REFITTED)
 def test_the_best_prompt_is_kept_with_the_mapping_it_was_trained_with(name, tmp_path):
     """A vanishing learning rate: the mapping of the first epoch is that of the initial prompt."""
-    from vp_jax.assembly.task import load_task
+    from vp_jax.assembly.parts.task import load_task
 
     changes = {
         "prompt": "normalize | pad(2, init='zeros')",

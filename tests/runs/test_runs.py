@@ -112,12 +112,12 @@ def test_text_features_are_stored_and_the_text_tower_never_runs_again(finished, 
     def refuse(*args, **kwargs):
         raise AssertionError("the text tower ran")
 
-    monkeypatch.setattr("vp_jax.assembly.head.compute_text_features", refuse)
+    monkeypatch.setattr("vp_jax.assembly.parts.head.compute_text_features", refuse)
     runs.evaluate(folder)
 
 
 def test_text_features_of_another_backbone_are_refused(finished, tmp_path):
-    from vp_jax.assembly.text_features import load_text_features
+    from vp_jax.assembly.texts.text_features import load_text_features
 
     _, folder = finished
     with pytest.raises(UserError, match=r"its backbone is clip_tiny:sha256:\w+ there and x here"):

@@ -185,7 +185,7 @@ def test_a_linear_probe_beats_the_zero_shot_model_and_is_written_down(tmp_path):
 
 
 def test_a_probe_that_was_killed_does_not_compute_its_features_again(tmp_path, monkeypatch):
-    from vp_jax.heads import linear_probe
+    from vp_jax.heads.fit import linear_probe
 
     expected = runs.train(COMBINATIONS["probe"], tmp_path / "whole")
     fit = linear_probe._solve
@@ -258,7 +258,7 @@ def test_layers_on_a_backbone_of_ones_own(name, tmp_path):
 
 
 def test_weight_decay_spares_vectors():
-    from vp_jax.assembly.optimizer import make_optimizer, make_schedules
+    from vp_jax.assembly.parts.optimizer import make_optimizer, make_schedules
 
     config = clip(("backbone",), **{"optimizer.name": "adamw", "optimizer.weight_decay": 0.5})
     config.schedule.name = "constant"

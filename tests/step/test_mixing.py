@@ -10,8 +10,8 @@ import pytest
 import tiny_model
 
 from vp_jax import config as config_lib
-from vp_jax.assembly import augment as augment_lib
 from vp_jax.assembly import checks
+from vp_jax.assembly.parts import augment as augment_lib
 from vp_jax.data.augment import Mix, make_mixing, mix_images
 from vp_jax.errors import UserError
 from vp_jax.step import step as step_lib

@@ -6,8 +6,8 @@ import own_backbone
 import pytest
 from own_backbone import quick
 
-from vp_jax.assembly.members import member_configs
 from vp_jax.assembly.setup import setup_all
+from vp_jax.assembly.several.members import member_configs
 from vp_jax.step.sharding import put, replicated
 from vp_jax.training.evaluation import make_evaluate_together
 from vp_jax.training.members import Members

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from vp_jax import heads
-from vp_jax.assembly import descriptions
-from vp_jax.assembly.augment import MIXES, make_augment, mixes
-from vp_jax.assembly.head import FITTED, base_name, is_probe
-from vp_jax.assembly.prompt import make_prompt
+from vp_jax.assembly.parts.augment import MIXES, make_augment, mixes
+from vp_jax.assembly.parts.head import FITTED, base_name, is_probe
+from vp_jax.assembly.parts.prompt import make_prompt
+from vp_jax.assembly.texts import descriptions
 from vp_jax.errors import UserError, unknown
 from vp_jax.heads.on_top import LAYERS
 from vp_jax.heads.on_top import NAMES as ON_TOP

@@ -7,8 +7,6 @@ import math
 from ml_collections import ConfigDict
 
 from vp_jax import backbones, data, heads
-from vp_jax.assembly.augment import make_augment, make_mixing, mixes
-from vp_jax.assembly.backbone import check_backbone
 from vp_jax.assembly.check_head import check_head
 from vp_jax.assembly.check_run import (
     SELECT_ON,
@@ -19,9 +17,11 @@ from vp_jax.assembly.check_run import (
     check_seed,
     check_tune,
 )
-from vp_jax.assembly.loop import loop_settings
-from vp_jax.assembly.optimizer import make_optimizer, make_schedules
-from vp_jax.assembly.prompt import check_prompt
+from vp_jax.assembly.parts.augment import make_augment, make_mixing, mixes
+from vp_jax.assembly.parts.backbone import check_backbone
+from vp_jax.assembly.parts.loop import loop_settings
+from vp_jax.assembly.parts.optimizer import make_optimizer, make_schedules
+from vp_jax.assembly.parts.prompt import check_prompt
 from vp_jax.backbones import Backbone
 from vp_jax.config import default
 from vp_jax.errors import UserError, unknown

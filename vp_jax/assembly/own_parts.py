@@ -13,7 +13,7 @@ import optax
 from vp_jax import data, heads, jaxprs, prompts
 from vp_jax.assembly.check_run import check_loop, check_penalties, check_seed, check_tune
 from vp_jax.assembly.compose import NOTHING_LEARNS, Optimization, compose, keys_of
-from vp_jax.assembly.prompt import check_needs
+from vp_jax.assembly.parts.prompt import check_needs
 from vp_jax.assembly.settings import MADE_IN
 from vp_jax.backbones import Backbone
 from vp_jax.backbones.weights.fingerprint import fingerprint

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from vp_jax.assembly import own_parts
 from vp_jax.assembly import settings as settings_lib
-from vp_jax.assembly.backbone import mesh_of
 from vp_jax.assembly.checks import check
+from vp_jax.assembly.parts.backbone import mesh_of
 from vp_jax.assembly.setup import setup
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError

@@ -11,15 +11,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vp_jax import data, distributed, prompts
-from vp_jax.assembly.backbone import get_backbone
 from vp_jax.assembly.checks import check
-from vp_jax.assembly.prompt import make_prompt
+from vp_jax.assembly.parts.backbone import get_backbone
+from vp_jax.assembly.parts.prompt import make_prompt
+from vp_jax.assembly.parts.task import load_task
 from vp_jax.assembly.settings import check_settings, read_config, settled
-from vp_jax.assembly.task import load_task
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.preprocess import preprocess
 from vp_jax.errors import UserError
-from vp_jax.heads.ridge import Score, ridge_score
+from vp_jax.heads.fit.ridge import Score, ridge_score
 from vp_jax.host.progress_bar import progress_bar
 from vp_jax.prompts.stages.shrink import shrink
 from vp_jax.records.workdir import CONFIG, SCAN, hold, read_scan, write_json

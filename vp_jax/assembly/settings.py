@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vp_jax.assembly.prompt import with_canonical_prompt
+from vp_jax.assembly.parts.prompt import with_canonical_prompt
 from vp_jax.backbones import Backbone
 from vp_jax.config import from_json
 from vp_jax.errors import UserError

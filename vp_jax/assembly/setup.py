@@ -10,8 +10,6 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import data
-from vp_jax.assembly.augment import make_augment, make_mixing
-from vp_jax.assembly.backbone import check_loaded, get_backbone, mesh_of
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.compose import (
     NOTHING_LEARNS,
@@ -20,7 +18,9 @@ from vp_jax.assembly.compose import (
     keys_of,
     steps_per_epoch,
 )
-from vp_jax.assembly.head import (
+from vp_jax.assembly.parts.augment import make_augment, make_mixing
+from vp_jax.assembly.parts.backbone import check_loaded, get_backbone, mesh_of
+from vp_jax.assembly.parts.head import (
     READ_NAMES,
     base_name,
     is_probe,
@@ -28,13 +28,13 @@ from vp_jax.assembly.head import (
     make_texts,
     starts_from_text,
 )
-from vp_jax.assembly.loop import loop_settings, make_advice, penalties_of
-from vp_jax.assembly.optimizer import optimization
-from vp_jax.assembly.prompt import acting_prompt
-from vp_jax.assembly.prompt_start import start_prompt
+from vp_jax.assembly.parts.loop import loop_settings, make_advice, penalties_of
+from vp_jax.assembly.parts.optimizer import optimization
+from vp_jax.assembly.parts.prompt import acting_prompt
+from vp_jax.assembly.parts.prompt_start import start_prompt
+from vp_jax.assembly.parts.task import check_same_everywhere, load_task
 from vp_jax.assembly.settings import read_config
-from vp_jax.assembly.task import check_same_everywhere, load_task
-from vp_jax.assembly.text_features import Features
+from vp_jax.assembly.texts.text_features import Features
 from vp_jax.backbones import Backbone
 from vp_jax.data.tasks.classes import same_names
 from vp_jax.records import record as record_lib

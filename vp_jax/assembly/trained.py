@@ -12,12 +12,12 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vp_jax import data, distributed, heads
-from vp_jax.assembly.backbone import get_backbone, mesh_of
 from vp_jax.assembly.checks import check
 from vp_jax.assembly.compose import keys_of
-from vp_jax.assembly.head import make_head, restored_head, texts_of_run
-from vp_jax.assembly.prompt import acting_prompt
-from vp_jax.assembly.prompt_start import draw_prompt
+from vp_jax.assembly.parts.backbone import get_backbone, mesh_of
+from vp_jax.assembly.parts.head import make_head, restored_head, texts_of_run
+from vp_jax.assembly.parts.prompt import acting_prompt
+from vp_jax.assembly.parts.prompt_start import draw_prompt
 from vp_jax.assembly.settings import read_config
 from vp_jax.backbones import Backbone
 from vp_jax.data.tasks.classes import Classes

@@ -11,22 +11,22 @@ Every head is a `Head`: what it reads, `init`, `apply`, and for fitted mappings 
 """
 
 from vp_jax.heads.base import Head
-from vp_jax.heads.bayesian import bayesian, bayesian_plus
-from vp_jax.heads.calibration_error import calibration_error
-from vp_jax.heads.counts import add_votes, zero_counts
 from vp_jax.heads.descriptions import descriptions
-from vp_jax.heads.first_k import first_k
-from vp_jax.heads.fixed import fixed, swapped
-from vp_jax.heads.frequency import frequency, iterative
+from vp_jax.heads.fit.calibration_error import calibration_error
+from vp_jax.heads.fit.residual_fit import fit_residual
 from vp_jax.heads.linear import fully_connected, linear
-from vp_jax.heads.mapping_table import mapping_rows, read_table, write_csv
-from vp_jax.heads.mean_frequency import mean_frequency, mean_iterative
+from vp_jax.heads.mappings.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.mappings.counts import add_votes, zero_counts
+from vp_jax.heads.mappings.first_k import first_k
+from vp_jax.heads.mappings.fixed import fixed, swapped
+from vp_jax.heads.mappings.frequency import frequency, iterative
+from vp_jax.heads.mappings.mapping_table import mapping_rows, read_table, write_csv
+from vp_jax.heads.mappings.mean_frequency import mean_frequency, mean_iterative
+from vp_jax.heads.mappings.random import random
+from vp_jax.heads.mappings.semantic import semantic
 from vp_jax.heads.on_top import split
-from vp_jax.heads.random import random
 from vp_jax.heads.registry import by_name, names, restored
 from vp_jax.heads.residual import fold, residual
-from vp_jax.heads.residual_fit import fit_residual
-from vp_jax.heads.semantic import semantic
 from vp_jax.heads.temperature import fit_temperature, temperature
 from vp_jax.heads.text import class_texts, encode_texts, text, text_features, text_head
 

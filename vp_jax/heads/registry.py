@@ -9,18 +9,18 @@ import jax
 
 from vp_jax.errors import UserError
 from vp_jax.heads.base import Head, Params
-from vp_jax.heads.bayesian import bayesian, bayesian_plus
 from vp_jax.heads.descriptions import described, descriptions
-from vp_jax.heads.first_k import first_k
-from vp_jax.heads.fixed import fixed
-from vp_jax.heads.frequency import frequency, iterative
-from vp_jax.heads.indices import select
 from vp_jax.heads.linear import fully_connected, linear
-from vp_jax.heads.mean_frequency import mean_frequency, mean_iterative
+from vp_jax.heads.mappings.bayesian import bayesian, bayesian_plus
+from vp_jax.heads.mappings.first_k import first_k
+from vp_jax.heads.mappings.fixed import fixed
+from vp_jax.heads.mappings.frequency import frequency, iterative
+from vp_jax.heads.mappings.indices import select
+from vp_jax.heads.mappings.mean_frequency import mean_frequency, mean_iterative
+from vp_jax.heads.mappings.random import random
+from vp_jax.heads.mappings.semantic import semantic
 from vp_jax.heads.on_top import NAMES as ON_TOP
-from vp_jax.heads.random import random
 from vp_jax.heads.residual import residual
-from vp_jax.heads.semantic import semantic
 from vp_jax.heads.temperature import temperature
 from vp_jax.heads.text import text, text_head
 from vp_jax.prompts.checks import resolve

@@ -20,6 +20,7 @@ from vp_jax.prompts.base import Prompt as Prompt
 from vp_jax.prompts.chain import Chain as Chain
 from vp_jax.prompts.chain import chain as chain
 from vp_jax.prompts.count import count as count
+from vp_jax.prompts.images.to_image import to_image as to_image
 from vp_jax.prompts.parse import parse as parse
 from vp_jax.prompts.parse import with_normalize as with_normalize
 from vp_jax.prompts.stage import Formula as Formula
@@ -51,4 +52,3 @@ from vp_jax.prompts.stages.random_patch import random_patch as random_patch
 from vp_jax.prompts.stages.resize import resize as resize
 from vp_jax.prompts.stages.shrink import shrink as shrink
 from vp_jax.prompts.stages.within import within as within
-from vp_jax.prompts.to_image import to_image as to_image

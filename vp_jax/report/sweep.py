@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vp_jax.assembly.vary import label
+from vp_jax.assembly.several.vary import label
 from vp_jax.classifier import of_experiment
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics

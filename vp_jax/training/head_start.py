@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vp_jax import data, distributed, heads
-from vp_jax.heads import linear_probe
+from vp_jax.heads.fit import linear_probe
 from vp_jax.step.forward import Parts
 from vp_jax.training.experiment import Experiment
 
@@ -23,8 +23,9 @@ BELOW = 10.0
 def fit_head(experiment: Experiment, parts: Parts, compute: Compute) -> dict[str, Any]:
     """The parameters of a head that train, fitted on the training images with the prompt as it is.
 
-    A layer is the linear probe of `heads.linear_probe`, a residual that of `heads.fit_residual`;
-    how strong the regularisation is, validation images choose. Images are not augmented.
+    A layer is the linear probe of `heads.fit.linear_probe`, a residual that of
+    `heads.fit_residual`; how strong the regularisation is, validation images choose. Images are not
+    augmented.
 
     Args:
       experiment: whose head it is.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax.prompts import Chain
-from vp_jax.prompts.canvas import Masks, canvas, differing, on_canvas
+from vp_jax.prompts.images.canvas import Masks, canvas, differing, on_canvas
 from vp_jax.step import step as step_lib
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vp_jax import data, distributed
-from vp_jax.heads import linear_probe
+from vp_jax.heads.fit import linear_probe
 from vp_jax.records.metrics import Metrics
 from vp_jax.records.workdir import FEATURES
 from vp_jax.step.sharding import put

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from vp_jax.errors import UserError
 from vp_jax.prompts.arguments import Initial
 from vp_jax.prompts.base import Params
+from vp_jax.prompts.geometry.warp import warp
 from vp_jax.prompts.stage import Formula, stage
-from vp_jax.prompts.warp import warp
 
 
 @stage

@@ -11,7 +11,7 @@ import numpy as np
 from vp_jax.errors import UserError
 from vp_jax.prompts.arguments import AtLeast, Offset, Pixels
 from vp_jax.prompts.base import Params
-from vp_jax.prompts.shapes import Shape, covered
+from vp_jax.prompts.geometry.shapes import Shape, covered
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from vp_jax.prompts.arguments import Pixels
 from vp_jax.prompts.base import Params
+from vp_jax.prompts.geometry.overlay import border_shapes, on_border
 from vp_jax.prompts.initializers import Init, Scale, initializer
-from vp_jax.prompts.overlay import border_shapes, on_border
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 
 from vp_jax.prompts.base import Params
+from vp_jax.prompts.geometry.overlay import add
 from vp_jax.prompts.initializers import Init, Scale, initializer
-from vp_jax.prompts.overlay import add
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -10,9 +10,9 @@ from vp_jax.errors import UserError
 from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast, Copies, Pixels
 from vp_jax.prompts.base import Params
-from vp_jax.prompts.coordinator import canvas_of, grid, init_blocks
+from vp_jax.prompts.geometry.overlay import add
 from vp_jax.prompts.initializers import Init, Scale, initializer
-from vp_jax.prompts.overlay import add
+from vp_jax.prompts.networks.coordinator import canvas_of, grid, init_blocks
 from vp_jax.prompts.stage import Formula, stage
 
 

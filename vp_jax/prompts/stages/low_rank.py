@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from vp_jax.prompts.arguments import Pixels
 from vp_jax.prompts.base import Params
+from vp_jax.prompts.geometry.overlay import add
 from vp_jax.prompts.initializers import Scale
-from vp_jax.prompts.overlay import add
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -10,7 +10,7 @@ from vp_jax.errors import UserError
 from vp_jax.precision import wide
 from vp_jax.prompts.arguments import AtLeast, AtMost, Pixels
 from vp_jax.prompts.base import Params, Prompt
-from vp_jax.prompts.mask_network import init_mask, mask
+from vp_jax.prompts.networks.mask_network import init_mask, mask
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from vp_jax.errors import UserError
 from vp_jax.prompts.arguments import Offset, Pixels
 from vp_jax.prompts.base import Params
-from vp_jax.prompts.shapes import Shape, covered
+from vp_jax.prompts.geometry.shapes import Shape, covered
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -6,8 +6,8 @@ import jax
 
 from vp_jax.prompts.arguments import Pixels
 from vp_jax.prompts.base import Params
+from vp_jax.prompts.geometry.overlay import add_patch
 from vp_jax.prompts.initializers import Init, Scale, initializer
-from vp_jax.prompts.overlay import add_patch
 from vp_jax.prompts.stage import Formula, stage
 
 

@@ -1,0 +1,1 @@
+"""One part of a run, from its settings."""

@@ -1,0 +1,1 @@
+"""Runs that belong together: members of a sweep, tasks of a start."""

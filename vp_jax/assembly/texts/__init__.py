@@ -1,0 +1,1 @@
+"""What the classes of a run are called, and their texts' features."""

@@ -1,0 +1,1 @@
+"""Where something is on an image: regions, shapes, affine maps."""

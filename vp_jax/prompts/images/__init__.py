@@ -1,0 +1,1 @@
+"""Prompts as images: drawn on a canvas, shown, resampled."""

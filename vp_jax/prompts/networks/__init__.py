@@ -1,0 +1,1 @@
+"""Small networks that make prompts of images or features."""
