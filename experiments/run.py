@@ -87,7 +87,8 @@ def main(argv: Sequence[str]) -> None:
             trial_lib.run(own, workdir / own.key)
             return
         only = values.only or [""]
-        trials = [t for t in every if any(x.lower() in f"{t.column}/{t.row}".lower() for x in only)]
+        names = {t.key: f"{t.key} {t.column}/{t.row}".lower() for t in every}
+        trials = [t for t in every if any(part.lower() in names[t.key] for part in only)]
         if not trials:
             raise UserError(
                 f"--only={','.join(only)} names none of {', '.join(t.key for t in every)}"
@@ -122,7 +123,7 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "folder of all runs and of the table")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "of every method")
-    flags.DEFINE_list("only", None, "parts of the names of tasks and methods, as in digits/padding")
+    flags.DEFINE_list("only", None, "parts of the names of cells, as in digits/padding")
     flags.DEFINE_integer("workers", 1, "cells beside each other", lower_bound=1)
     flags.DEFINE_bool("plan", False, "say what is to do, and do nothing")
     flags.DEFINE_string("trial", None, "make one cell in this process")
