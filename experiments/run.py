@@ -17,6 +17,7 @@ finished is not repeated, and what failed is told at the end and stops nothing. 
 from __future__ import annotations
 
 import pathlib
+import signal
 import time
 from collections.abc import Sequence
 
@@ -101,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
             more = [f"--workdir={workdir}", f"--seeds={','.join(values.seeds)}"]
             return ["-m", "experiments.run", name, *more, f"--trial={trial.key}"]
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the cells first
         missing = [t for t in trials if trial_lib.finished(t, workdir / t.key) < t.runs]
         failures = runner.run_all(missing, workdir, values.workers, command)
         found = {(t.column, t.row): trial_lib.read(t, workdir / t.key) for t in every}

@@ -27,6 +27,7 @@ LAYERS = (
     "assembly",
     "classifier",
     "report",
+    "answers",
     "runs",
     "many",
     "starts",
@@ -39,6 +40,7 @@ LAYERS = (
     "train_many",
     "train_start",
     "evaluate",
+    "predict",
 )
 """What stands in `vp_jax`, lowest first."""
 ROOMS = {
@@ -119,7 +121,7 @@ ROOMS = {
 """What stands in some of them, lowest first."""
 DOOR = (
     *("config", "config_files", "overrides", "assembly"),
-    *("command_flags", "cli", "train", "train_many", "train_start", "evaluate"),
+    *("command_flags", "cli", "train", "train_many", "train_start", "evaluate", "predict"),
 )
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many", "starts")

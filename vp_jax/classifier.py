@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -19,10 +20,12 @@ from vp_jax.assembly.trained import best_of, load_trained, temperature_of
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.given import pixels, single_images
 from vp_jax.data.images.host_preprocess import preprocess_one
+from vp_jax.data.images.prepared import Prepared, prepare, stacked
 from vp_jax.data.images.preprocess import preprocess
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.host import files
+from vp_jax.host.in_order import map_in_order
 from vp_jax.records import classifier_file
 from vp_jax.step.forward import (
     NO_LABEL,
@@ -40,7 +43,7 @@ from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
 from vp_jax.training.experiment import Experiment
 
 if TYPE_CHECKING:
-    from vp_jax.data.images.given import GivenImages
+    from vp_jax.data.images.given import GivenImage, GivenImages
 
 Program = Callable[[Parts, Any, jax.Array, Any], jax.Array]
 """From parts, uint8 images, a key, and features where they are known, to an array with an axis of
@@ -134,9 +137,21 @@ class Classifier:
         """The same without the prompt: images in [0, 1], resized and cropped."""
         given, is_single = single_images(images)
         rule = resize_rule(self.backbone)
-        whole = np.stack([self._ready(given, rule, i) for i in range(len(given))])
-        found = np.asarray(preprocess(whole, None))
+        whole = [preprocess_one(pixels(x, i, self.upright), rule) for i, x in enumerate(given)]
+        found = np.asarray(preprocess(np.stack(whole), None))
         return found[0] if is_single else found
+
+    def stream(self, images: Iterable[GivenImage]) -> Iterator[np.ndarray | UserError]:
+        """The probabilities of each of many images, float32 `[K]`, in order, as they come.
+
+        Images are read, resized and computed in batches while the ones before are handed out, so
+        that any number of them takes the memory of a few batches. Of an image that cannot be read
+        the error comes in its place.
+
+        Args:
+          images: single ones, read as they are needed.
+        """
+        return self._stream(self._to_probabilities, self.parts, images)
 
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
         """The images of a small split, resized or not, without the prompt and with it;
@@ -234,58 +249,62 @@ class Classifier:
     def _map(self, program: Program, parts: Parts, images: GivenImages) -> np.ndarray:
         """What a program makes of all images."""
         given, is_single = single_images(images)
-        features = None
-        if self._asks_for_features and self.rule != resize_rule(self.backbone):
-            of = {"backbone": self.parts["backbone"]}
-            features = self._rows(self._to_features, of, given, resize_rule(self.backbone))
-        found = self._rows(program, parts, given, self.rule, features)
-        return found[0] if is_single else found
+        found = []
+        for row in self._stream(program, parts, given):
+            if isinstance(row, UserError):
+                raise row
+            found.append(row)
+        return found[0] if is_single else np.stack(found)
 
-    def _rows(
+    def _stream(
+        self, program: Program, parts: Parts, images: Iterable[Any]
+    ) -> Iterator[np.ndarray | UserError]:
+        """Likewise, row by row; the next batches are read while one is computed."""
+        made = map_in_order(self._prepared, enumerate(images), 2 * self.batch_size)
+        computed: tuple[jax.Array, list[Prepared | UserError]] | None = None
+        size = self.batch_size
+        with contextlib.closing(made):
+            for number in itertools.count():
+                batch = list(itertools.islice(made, self.batch_size))
+                if number == 0 and batch:
+                    size = min(size, _multiple(1 << (len(batch) - 1).bit_length(), self.mesh.size))
+                ahead = (self._run(program, parts, batch, size, number), batch) if batch else None
+                if computed is not None:
+                    for row, one in zip(np.asarray(computed[0]), computed[1], strict=False):
+                        yield one if isinstance(one, UserError) else row
+                if ahead is None:
+                    return
+                computed = ahead
+
+    def _run(
         self,
         program: Program,
         parts: Parts,
-        given: Sequence[Any],
-        rule: ResizeRule,
-        features: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Likewise, of images resized by a rule; the next ones are read while it computes."""
-        chunks: list[np.ndarray] = []
-        ahead: tuple[jax.Array, int] | None = None
-        done = 0
-        for number, (batch, count) in enumerate(self._batches(given, rule)):
-            key = jax.random.fold_in(self.key, number)
-            known = None
-            if features is not None:
-                known = np.zeros((len(batch), features.shape[1]), np.float32)
-                known[:count] = features[done : done + count]
-            done += count
-            images, known = put((batch, known), by_example(self.mesh))
-            rows = program(parts, images, key, known)
-            if ahead is not None:
-                chunks.append(np.asarray(ahead[0])[: ahead[1]])
-            ahead = rows, count
-        assert ahead is not None  # `single_images` has refused none at all.
-        chunks.append(np.asarray(ahead[0])[: ahead[1]])
-        return np.concatenate(chunks)
+        batch: Sequence[Prepared | UserError],
+        size: int,
+        number: int,
+    ) -> jax.Array:
+        """Starts a program on a batch, padded to a size; what could not be read is black."""
+        key = jax.random.fold_in(self.key, number)
+        features = None
+        seen, *whole = (
+            put(stacked(batch, i, size, rule.image_size), by_example(self.mesh))
+            for i, rule in enumerate(self._rules)
+        )
+        if whole:
+            features = self._to_features({"backbone": self.parts["backbone"]}, whole[0], key, None)
+        return program(parts, seen, key, features)
 
-    def _batches(self, given: Sequence[Any], rule: ResizeRule) -> Iterator[tuple[np.ndarray, int]]:
-        """Padded batches, uint8 `[B, S, S, 3]`, and how many of their images count."""
-        total = len(given)
-        smaller = 1 << (total - 1).bit_length()
-        size = min(self.batch_size, _multiple(smaller, self.mesh.size))
-        ready = functools.partial(self._ready, given, rule)
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, total, size):
-                batch = np.zeros((size, rule.image_size, rule.image_size, 3), np.uint8)
-                numbers = range(start, min(start + size, total))
-                for place, image in enumerate(pool.map(ready, numbers)):
-                    batch[place] = image
-                yield batch, len(numbers)
+    @functools.cached_property
+    def _rules(self) -> tuple[ResizeRule, ...]:
+        """That of what the prompt acts on; and of whole images, if features are of other pixels."""
+        whole = resize_rule(self.backbone)
+        both = self._asks_for_features and self.rule != whole
+        return (self.rule, whole) if both else (self.rule,)
 
-    def _ready(self, given: Sequence[Any], rule: ResizeRule, number: int) -> np.ndarray:
-        """One of the images given, resized and cropped."""
-        return preprocess_one(pixels(given[number], number, self.upright), rule)
+    def _prepared(self, one: tuple[int, Any]) -> Prepared | UserError:
+        number, image = one
+        return prepare(image, number, self._rules, self.upright)
 
 
 def load(

@@ -100,11 +100,15 @@ def _as_sys_argv(argv: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
+def parse_flags(argv: Sequence[str], more_help: str = "", positional: bool = False) -> list[str]:
     """Parses the absl flags; `--help` prints the program's docstring, its flags and `more_help`.
 
+    Returns:
+      The arguments that are no flags.
+
     Raises:
-      UserError: an unknown flag, a value of the wrong type, or an argument that is no flag.
+      UserError: an unknown flag, a value of the wrong type, or an argument that is no flag, unless
+        they are `positional`.
     """
     from absl import app, flags
 
@@ -121,9 +125,10 @@ def parse_flags(argv: Sequence[str], more_help: str = "") -> None:
             r"^Found (.*) in argv before.*", r"\1 must stand behind --config=FILE", f"{error}"
         )
         raise UserError(what) from error
-    if len(rest) > 1:
+    if len(rest) > 1 and not positional:
         how = "settings are given as --config.NAME=VALUE" if more_help else "see --help"
         raise UserError(f"unknown argument {rest[1]!r}; {how}")
+    return list(rest[1:])
 
 
 def asks_for_help(argv: Sequence[str]) -> bool:

@@ -13,12 +13,12 @@ EVERY_SECONDS_IN_FILES = 30.0
 
 
 def progress_bar(
-    total: int, desc: str, disable: bool = False, unit: str = " images", **more: Any
+    total: int | None, desc: str, disable: bool = False, unit: str = " images", **more: Any
 ) -> tqdm.tqdm[Any]:
     """A bar on stderr that counts images; of several processes the main one has it.
 
     Args:
-      total: number of images.
+      total: number of images; None where nobody knows.
       desc: what is done with them.
       disable: show nothing.
       unit: what else is counted.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,8 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from PIL import Image as pil
 
-    GivenImage: TypeAlias = ArrayLike | bytes | str | os.PathLike[str] | pil.Image
+    GivenImage: TypeAlias = ArrayLike | bytes | str | os.PathLike[str] | pil.Image | "NamedImage"
     GivenImages: TypeAlias = GivenImage | Sequence[GivenImage]
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedImage:
+    """An image file that is read when it is needed, of a folder, an archive or wherever it lies.
+
+    Attributes:
+      name: for messages.
+      read: returns its content; raises UserError or OSError.
+      folder: the name of the folder that it lies in; empty where that has none.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    folder: str = ""
 
 
 def single_images(images: GivenImages) -> tuple[Sequence[Any], bool]:
@@ -37,7 +53,7 @@ def single_images(images: GivenImages) -> tuple[Sequence[Any], bool]:
     Raises:
       UserError: an array has another type or shape, or there is no image.
     """
-    if isinstance(images, (bytes, str, os.PathLike)) or _is_of_pillow(images):
+    if isinstance(images, (bytes, str, os.PathLike, NamedImage)) or _is_of_pillow(images):
         return [images], True
     if isinstance(images, (list, tuple)):
         if not images:
@@ -66,13 +82,16 @@ def pixels(image: Any, number: int, upright: bool = False) -> np.ndarray:
     """
     try:
         if isinstance(image, (str, os.PathLike)):
-            image = files.expanded(image).read_bytes()
+            return decode_image(files.expanded(image).read_bytes(), upright=upright)
+        if isinstance(image, NamedImage):
+            return decode_image(image.read(), upright=upright)
         if isinstance(image, bytes):
             return decode_image(image, upright=upright)
         if _is_of_pillow(image):
             return pixels_of(image, upright=upright)
     except OSError as error:
-        raise UserError(f"the image {image} cannot be read: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise UserError(f"{_called(image, number)} cannot be read: {reason}") from error
     except CorruptImage as error:
         raise UserError(f"{_called(image, number)} cannot be decoded: {error}") from error
     array = np.asarray(image)
@@ -86,6 +105,8 @@ def pixels(image: Any, number: int, upright: bool = False) -> np.ndarray:
 def _called(image: Any, number: int) -> str:
     if isinstance(image, (str, os.PathLike)):
         return f"the image {image}"
+    if isinstance(image, NamedImage):
+        return f"the image {image.name}"
     return f"image {number} of those given"
 
 
