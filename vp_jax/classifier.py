@@ -239,12 +239,9 @@ class Classifier:
         return pictures
 
     def _compiled(self, program: Program) -> Program:
-        everywhere = replicated(self.mesh)
-        return jax.jit(
-            program,
-            in_shardings=(AS_PLACED, by_example(self.mesh), everywhere, by_example(self.mesh)),
-            out_shardings=everywhere,
-        )
+        everywhere, shared = replicated(self.mesh), by_example(self.mesh)
+        places = AS_PLACED, shared, everywhere, shared
+        return jax.jit(program, in_shardings=places, out_shardings=everywhere)
 
     def _map(self, program: Program, parts: Parts, images: GivenImages) -> np.ndarray:
         """What a program makes of all images."""
