@@ -71,7 +71,7 @@ def started(config, start, shape=(SIDE, SIDE, 3)):
     return prompt, params
 
 
-def run(golden, config, params, answer):
+def run(golden, config, params, answer, more=lambda params, rows: 0.0):
     """The parameters before every update and after the last, stacked, and the losses.
 
     Args:
@@ -79,13 +79,15 @@ def run(golden, config, params, answer):
       config: of which all of the optimiser and the schedule are taken.
       params: those at the start, by part.
       answer: `answer(params, rows, step)`, the logits of the images in some rows.
+      more: `more(params, rows)`, what is added to the loss.
     """
     labels = jnp.asarray(golden["labels"])
     optimizer = make_optimizer(config, make_schedules(config, len(golden["rows"])))
 
     def loss(params, rows, step):
         found = answer(params, rows, step)
-        return optax.softmax_cross_entropy_with_integer_labels(found, labels[rows]).mean()
+        losses = optax.softmax_cross_entropy_with_integer_labels(found, labels[rows])
+        return losses.mean() + more(params, rows)
 
     @functools.partial(jax.jit, compiler_options=QUICKLY)
     def update(params, state, rows, step):

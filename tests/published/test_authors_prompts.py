@@ -6,6 +6,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from authors_runs import (
     CLIP,
@@ -28,6 +29,9 @@ from authors_runs import (
 from vp_jax import heads
 from vp_jax.prompts import views
 from vp_jax.prompts.routing import Routing
+from vp_jax.step import optimizers, schedules
+from vp_jax.step.margins import margins
+from vp_jax.step.reptile import toward
 from vp_jax.training.centroids import centroids
 
 EPOCHS = {"schedule.drop_at": (0.5, 0.7)}
@@ -208,10 +212,12 @@ def test_attrvr():
     np.testing.assert_allclose(found, golden["logits"], rtol=TOLERANCE)
 
 
-def test_a_prompt_for_every_class():
-    golden = read("class_wise")
+@pytest.mark.parametrize(("name", "weight"), [("class_wise", 0.0), ("class_wise_margins", 3.0)])
+def test_a_prompt_for_every_class(name, weight):
+    golden = read(name)
     config = settings("class_wise", "class_wise(pad(4, init='zeros') | clip, 5) | normalize")
     config.optimizer.learning_rate = 0.1 * 5  # their loss is the sum over the classes
+    assert config.penalties.margins == 3
     start = border(golden["start/delta"], 4)
     prompt, params = started(config, (start, {}))
     images, labels = jnp.asarray(canvas(golden)), jnp.asarray(golden["labels"])
@@ -222,11 +228,20 @@ def test_a_prompt_for_every_class():
     def answer(params, rows, step):
         return logits(golden, pixels(params["prompt"], rows, target=labels[rows]))
 
-    own = (golden | {"losses": golden["losses"] / 5}, config, {"prompt": params}, answer)
-    last = jax.tree.map(lambda x: x[-1], run(*own)["prompt"])
-    same(last[0][0], border(golden["end/delta"], 4), start)
-    all_views = views.flat(pixels(last, jnp.arange(len(labels))))
-    found = views.combined(logits(golden, all_views), len(labels), prompt.combine)
+    def of_views(params, rows):
+        return logits(golden, views.flat(pixels(params["prompt"], rows)))
+
+    def owed(params, rows):
+        by_image = of_views(params, rows).reshape(len(rows), 5, 5)
+        return weight * margins(by_image, labels[rows]).mean()
+
+    theirs = golden | {"losses": golden["losses"] / 5}
+    more = {"more": owed} if weight else {}
+    path = run(theirs, config, {"prompt": params}, answer, **more)
+    last = jax.tree.map(lambda x: x[-1], path)
+    same(last["prompt"][0][0], border(golden["end/delta"], 4), start)
+    found = jax.jit(of_views)(last, jnp.arange(len(labels)))
+    found = views.combined(found, len(labels), prompt.combine)
     np.testing.assert_array_equal(found.argmax(axis=1), golden["predictions"])
 
 
@@ -254,6 +269,45 @@ def test_dam_vp():
     path = run(golden, config, {"prompt": params}, answer)["prompt"]
     found = jax.tree.map(lambda x: x[-1][order], path[1])
     same(found, group(golden, "end"), start)
+
+
+def test_the_start_of_dam_vp():
+    golden = read("dam_vp_start")
+    rounds = golden["rows"]  # of each round those of two tasks
+    config = settings("dam_vp_start", "normalize | pad(3)")
+    prompt, params = started(config, group(golden, "start"))
+    rates = schedules.warmup_cosine(0.5, 0, len(rounds))
+    images, labels = jnp.asarray(canvas(golden)), jnp.asarray(golden["labels"])
+
+    @jax.jit
+    def four_steps(params, rows, rate):
+        optimizer = optimizers.by_name(config.optimizer.name, rate)
+
+        def loss(params):
+            pixels = prompt.apply(params, images[rows], normalization=CLIP)
+            losses = optax.softmax_cross_entropy_with_integer_labels(
+                logits(golden, pixels), labels[rows]
+            )
+            return losses.mean()
+
+        def step(carry, _):
+            params, state = carry
+            value, slopes = jax.value_and_grad(loss)(params)
+            changes, state = optimizer.update(slopes, state, params)
+            return (optax.apply_updates(params, changes), state), value
+
+        (end, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), length=4)
+        return end, jnp.append(losses, loss(end))
+
+    found = []
+    for number, tasks in enumerate(rounds):
+        ends, losses = zip(
+            *(four_steps(params, rows, rates(number)) for rows in tasks), strict=True
+        )
+        params = toward(params, ends, 0.5)
+        found.append(np.mean(losses, axis=0))
+    np.testing.assert_allclose(found, golden["task_losses"][:, :5], rtol=TOLERANCE)
+    same(params[1], group(golden, "end"), group(golden, "start"))
 
 
 def test_vptta():
