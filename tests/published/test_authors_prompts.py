@@ -89,7 +89,7 @@ def test_evp():
 def test_ilm_vp_and_its_mapping_of_every_epoch():
     golden = read("ilm_vp")
     config = settings("ilm_frame", "frame(4) | normalize", **EPOCHS)
-    start = border(golden["start/theta"], 4)
+    start = border(group(golden, "start")["theta"], 4)
     prompt, params = started(config, start)
     images, mappings = jnp.asarray(canvas(golden)), jnp.asarray(golden["mappings"])
 
@@ -118,7 +118,7 @@ def test_ilm_vp_of_a_clip():
     golden = read("ilm_vp_clip")
     config = settings(None, "normalize | pad(3, init='zeros')", **SGD)
     config.optimizer.learning_rate = 4.0
-    start = border(golden["start/delta"], 3)
+    start = border(group(golden, "start")["delta"], 3)
     same(learned(golden, config, start, CLIP), border(golden["end/delta"], 3), start)
 
 
@@ -196,7 +196,7 @@ def test_attrvr():
     golden = read("attrvr")
     config = settings("attrvr", "frame(3) | normalize")
     config.optimizer.learning_rate = 4.0
-    start = border(golden["start/theta"], 3)
+    start = border(group(golden, "start")["theta"], 3)
     prompt, params = started(config, start)
     images, texts = jnp.asarray(canvas(golden)), golden["texts"]
     head = heads.descriptions(list(texts), golden["logit_scale"])
@@ -218,7 +218,7 @@ def test_a_prompt_for_every_class(name, weight):
     config = settings("class_wise", "class_wise(pad(4, init='zeros') | clip, 5) | normalize")
     config.optimizer.learning_rate = 0.1 * 5  # their loss is the sum over the classes
     assert config.penalties.margins == 3
-    start = border(golden["start/delta"], 4)
+    start = border(group(golden, "start")["delta"], 4)
     prompt, params = started(config, (start, {}))
     images, labels = jnp.asarray(canvas(golden)), jnp.asarray(golden["labels"])
 
