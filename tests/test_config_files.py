@@ -113,7 +113,7 @@ def test_the_commands_find_them_too(tmp_path):
     missing = elsewhere(tmp_path, *TRAIN)
     assert missing.returncode == 2
     assert all(name in missing.stderr for name in config_files.names())
-    for command in ("vp_jax.train", "vp_jax.train_many"):
+    for command in ("vp_jax.train", "vp_jax.train_many", "vp_jax.train_start"):
         for arguments in (("--config=quickstart",), ("--config", "configs/quickstart.py")):
             done = elsewhere(tmp_path, "-m", command, *arguments, "--config.epochs=x")
             assert done.returncode == 2

@@ -121,6 +121,8 @@ def test_no_message_of_the_data_command_speaks_of_training(monkeypatch, tmp_path
             "train_many",
             ("--config=configs/quickstart.py", "--config.task.name=npz", "--vary=seed=0"),
         ),
+        ("train_start", ("--config=configs/quickstart.py",)),
+        ("train_start", ("--config=configs/quickstart.py", "--tasks=usps")),
     ],
 )
 def test_every_flag_named_is_in_the_commands_help(python, tmp_path, module, arguments):

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+import jax
 from ml_collections import ConfigDict
 
 from vp_jax.assembly.settings import check_settings, claim, settled
@@ -19,6 +20,7 @@ from vp_jax.assembly.several.start_tasks import (
 )
 from vp_jax.assembly.texts.text_features import keep_text_features
 from vp_jax.backbones import Backbone
+from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
@@ -64,6 +66,8 @@ def train_start(
     Raises:
       UserError: bad settings, tasks or input, or a folder that belongs to another run.
     """
+    if jax.process_count() > 1:
+        raise UserError("a start is learned by one process; start only one")
     workdir = files.expanded(workdir)
     configs = task_configs(settled(config, backbone), tasks)
     own = start_config(configs[0], tasks, dataclasses.asdict(rounds))

@@ -81,6 +81,8 @@ def test_it_learns_from_all_of_its_tasks(both):
         start(folder, TWO, 20, 4, 0.4)
     loaded = vp_jax.load(folder, backbone=own_backbone.make())
     assert len(loaded.predict(np.zeros((3, 8, 8, 3), np.uint8))) == 3
+    tested = runs.evaluate(folder, backbone=own_backbone.make())
+    assert (tested["step"], tested["same_data"], tested["tune"]) == (80, True, ["prompt"])
 
 
 @pytest.mark.slow
