@@ -112,6 +112,8 @@ def main(argv: Sequence[str]) -> None:
             f" {vp_jax.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}"
         )
         written = report.write(workdir, every, rows, grid.BASE, about)
+        if hasattr(grid, "draw"):
+            written.append(grid.draw(workdir, every, rows))
         print(table(*reversed(report.cells(every, rows, grid.BASE))))
         print("written:", ", ".join(map(str, written)))
         for failure in failures:

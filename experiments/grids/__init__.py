@@ -1,6 +1,7 @@
 """Grids of runs: a module here that has `trials` makes one table of `experiments.run`.
 
-`trials(seeds)` are its cells; `BASE` names the row whose errors the others are compared with.
+`trials(seeds)` are its cells; `BASE` names the row whose errors the others are compared with. One
+with `draw(folder, trials, rows)` also writes a picture there, and returns its path.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ class Row:
       choice: which that is.
       seeds: it has results with.
       val, test: accuracies with each of them.
+      zero_shot: the accuracy on test of the model as it begins; None where it has none.
       parameters: that train.
       images_per_second: of the train loop, the median; None where nothing trained by steps.
       tried: all choices with their accuracies on val, with the first seed.
@@ -101,6 +102,7 @@ class Row:
     seeds: list[int]
     val: list[float]
     test: list[float]
+    zero_shot: float | None
     parameters: int
     images_per_second: float | None
     tried: list[tuple[Settings, float]]
@@ -150,6 +152,12 @@ def finished(trial: Trial, folder: pathlib.Path) -> int:
     return len(tried) + len(_results(folder / SEEDS, len(trial.seeds) - 1))
 
 
+def best_run(trial: Trial, folder: pathlib.Path) -> pathlib.Path | None:
+    """The workdir of the run that is best on val, with the first seed; None where none is."""
+    tried = _results(folder / CHOICES, len(trial.choices))
+    return folder / CHOICES / str(_best(tried)) if tried else None
+
+
 def read(trial: Trial, folder: pathlib.Path) -> Row | None:
     """What is finished of a cell; None where no run is."""
     tried = _results(folder / CHOICES, len(trial.choices))
@@ -167,6 +175,7 @@ def read(trial: Trial, folder: pathlib.Path) -> Row | None:
         seeds=[trial.seeds[0], *(trial.seeds[1 + number] for number in further)],
         val=[r["val_accuracy"] for r in results],
         test=[r["test_accuracy"] for r in results],
+        zero_shot=results[0].get("zero_shot_test_accuracy"),
         parameters=results[0]["trainable_parameters"],
         images_per_second=statistics.median(speeds) if speeds else None,
         tried=[(trial.choices[number], r["val_accuracy"] or 0.0) for number, r in tried.items()],

@@ -4,8 +4,11 @@ import csv
 import pathlib
 import re
 import sys
+import types
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
@@ -77,6 +80,7 @@ def write_results(folder, results):
         if result is not None:
             val, test = result
             content = {"val_accuracy": val, "test_accuracy": test, "trainable_parameters": 7}
+            content["zero_shot_test_accuracy"] = 0.1
             path = folder / str(number) / workdir_lib.RESULT
             workdir_lib.write_json(path, {**content, "images_per_second": 10.0 * (number + 1)})
 
@@ -165,6 +169,31 @@ def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
         ("better", "0", "0.7"),
         ("better", "1", "0.8"),
     ]
+
+
+def test_imperceptible_prompts_are_drawn_as_far_as_they_are_finished(tmp_path, monkeypatch):
+    from experiments.grids import imperceptible
+
+    class Model:
+        rule = None
+
+        def unprompted(self, image):
+            return image / 255
+
+        prompted = unprompted
+
+    image = np.full((1, 8, 8, 3), 100, np.uint8)
+    test = types.SimpleNamespace(test=types.SimpleNamespace(images=image))
+    monkeypatch.setenv("VP_JAX_DATA", "/data")
+    monkeypatch.setattr(imperceptible.classifier, "load", lambda run: Model())
+    monkeypatch.setattr(imperceptible.data, "load_task", lambda *_, **__: test)
+    trials = imperceptible.trials((0, 1))
+    rows = {}
+    for own in [t for t in trials if "digits" in t.column][1:]:  # without epsilon 1
+        write_results(tmp_path / own.key / "choices", [(0.5, 0.6)])
+        rows[own.column, own.row] = trial.read(own, tmp_path / own.key)
+    path = imperceptible.draw(tmp_path, trials, rows)
+    assert Image.open(path).size[0] == 9 * 120
 
 
 def test_what_fails_is_told_and_stops_nothing(tmp_path):
