@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ SHOWN = (3, 0)  # digits
 EPOCHS = 4
 SIDE = 96  # pixels of a picture
 ACROSS = 3  # panels
+LETTERS = 44  # of a title
 
 
 class Panel(NamedTuple):
@@ -93,7 +95,7 @@ def learned(text: str, folder: pathlib.Path) -> Classifier:
 
 def fixed(text: str, images: np.ndarray) -> np.ndarray:
     """What a prompt without parameters makes of images in [0, 1]."""
-    prompt = prompts.parse(text)
+    prompt = prompts.parse(f"{text} | normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))")
     params = prompt.init(jax.random.key(0), images.shape[1:])
     return np.asarray(prompt.apply(params, images))
 
@@ -112,12 +114,13 @@ def draw(panels: Sequence[Panel]) -> Figure:
             box = (x / (ACROSS * width), y / (down * height))
             size = (SIDE / (ACROSS * width), SIDE / (down * height))
             axes = figure.add_axes((*box, *size))
-            axes.imshow(np.clip(image, 0, 255 if image.dtype == np.uint8 else 1))
+            top = 255 if image.dtype == np.uint8 else 1
+            axes.imshow(np.clip(image, 0, top), interpolation="nearest")
             axes.set_axis_off()
         figure.text(
             left / (ACROSS * width),
             1 - (top - 4) / (down * height),
-            panel.text.removesuffix(" | normalize"),
+            textwrap.shorten(panel.text.removesuffix(" | normalize"), LETTERS, placeholder=" ..."),
             fontsize=style.SMALL,
             color=style.INK,
             family="monospace",
