@@ -41,6 +41,7 @@ LAYERS = (
     "train_start",
     "evaluate",
     "predict",
+    "export",
 )
 """What stands in `vp_jax`, lowest first."""
 ROOMS = {
@@ -88,6 +89,7 @@ ROOMS = {
         "setup",
         "plan",
         "trained",
+        "bundle",
         "teacher",
         "scan",
     ),
@@ -121,7 +123,8 @@ ROOMS = {
 """What stands in some of them, lowest first."""
 DOOR = (
     *("config", "config_files", "overrides", "assembly"),
-    *("command_flags", "cli", "train", "train_many", "train_start", "evaluate", "predict"),
+    *("command_flags", "cli", "train", "train_many", "train_start"),
+    *("evaluate", "predict", "export"),
 )
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many", "starts")

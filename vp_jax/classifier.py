@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data, heads, prompts
+from vp_jax.assembly.bundle import load_bundle
 from vp_jax.assembly.trained import best_of, load_trained, temperature_of
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.given import pixels, single_images
@@ -282,8 +283,7 @@ class Classifier:
         number: int,
     ) -> jax.Array:
         """Starts a program on a batch, padded to a size; what could not be read is black."""
-        key = jax.random.fold_in(self.key, number)
-        features = None
+        key, features = jax.random.fold_in(self.key, number), None
         seen, *whole = (
             put(stacked(batch, i, size, rule.image_size), by_example(self.mesh))
             for i, rule in enumerate(self._rules)
@@ -315,7 +315,8 @@ def load(
     """The classifier that a run has trained, at its best step. Reads no data, changes nothing.
 
     Args:
-      workdir: of a training, finished or with a checkpoint; of a sweep, the folder of a member.
+      workdir: of a training, finished or with a checkpoint; of a sweep, the folder of a member; or
+        a bundle, the file that `vp_jax.export` has written of one.
       weights: where the backbone's weights are now, if not where they were.
       backbone: the user's own one, if the run was made with one.
       batch_size: images at a time, if not as in training; rounded up to a multiple of the devices.
@@ -331,7 +332,8 @@ def load(
     workdir = files.expanded(workdir)
     if experiment is not None:
         return restore(experiment, workdir, put_frozen(experiment.frozen, experiment.mesh))[0]
-    trained = load_trained(workdir, weights, backbone, batch_size)
+    from_file = load_bundle if workdir.is_file() else load_trained
+    trained = from_file(workdir, weights, backbone, batch_size)
     parts = put(trained.parts, replicated(trained.mesh))
     if "backbone" not in parts:
         frozen = {"backbone": trained.backbone.image_params(trained.head.takes)}

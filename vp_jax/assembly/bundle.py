@@ -1,0 +1,143 @@
+"""A trained prompt and head to one file, and back."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vp_jax import heads
+from vp_jax.assembly.compose import keys_of
+from vp_jax.assembly.parts.backbone import get_backbone, mesh_of
+from vp_jax.assembly.parts.prompt import acting_prompt
+from vp_jax.assembly.parts.prompt_start import draw_prompt
+from vp_jax.assembly.settings import read_config
+from vp_jax.assembly.trained import Trained, changed_parts, load_trained
+from vp_jax.backbones import Backbone
+from vp_jax.config import default
+from vp_jax.errors import UserError
+from vp_jax.records import bundle_file
+from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.bundle_file import Bundle
+from vp_jax.records.finished import Best
+from vp_jax.records.state_arrays import to_arrays
+from vp_jax.step.forward import Parts, resize_rule
+from vp_jax.training.centroids import none_yet
+
+METRICS = ("test_accuracy", "zero_shot_test_accuracy", "metric", "test_metric", "test_examples")
+
+
+def make_bundle(
+    workdir: pathlib.Path,
+    weights: str | None = None,
+    backbone: Backbone | None = None,
+    license: str = "",  # noqa: A002 # what the field is called
+) -> Bundle:
+    """All of a finished run that is needed beside its frozen model.
+
+    Args:
+      workdir, weights, backbone: as for `load_trained`.
+      license: a text for whoever uses it.
+
+    Raises:
+      UserError: as `load_trained`.
+    """
+    trained, config = load_trained(workdir, weights, backbone), read_config(workdir)
+    own, result = trained.backbone, workdir_lib.read_result(workdir) or {}
+    rule = resize_rule(own)
+    return Bundle(
+        arrays=to_arrays(trained.parts),
+        prompt=str(trained.prompt),
+        class_names=trained.class_names,
+        head={"name": config.head.name, "base": config.head.base, "reads": trained.head.takes},
+        backbone={
+            "name": config.backbone.name if backbone is None else own.name,
+            "source": config.backbone.source,
+            "weights": weights or config.backbone.weights,
+            "dtype": config.backbone.dtype,
+            "fingerprint": own.fingerprint,
+        },
+        images={
+            "image_size": rule.image_size,
+            "resize_size": rule.resize_size or rule.image_size,
+            "resize_method": own.resize_method,
+            "mean": [float(x) for x in own.mean],
+            "std": [float(x) for x in own.std],
+            "upright": trained.upright,
+        },
+        temperature=trained.temperature,
+        training={
+            "tune": list(config.tune),
+            "seed": config.seed,
+            "batch_size": trained.batch_size,
+            "task": config.task.name,
+        },
+        metrics={name: result[name] for name in METRICS if name in result},
+        license=license,
+    )
+
+
+def load_bundle(
+    path: pathlib.Path,
+    weights: str | None = None,
+    backbone: Backbone | None = None,
+    batch_size: int | None = None,
+) -> Trained:
+    """What a bundle predicts with, and its backbone.
+
+    Args:
+      path: of the file.
+      weights, backbone, batch_size: as for `load_trained`.
+
+    Raises:
+      UserError: it is no bundle or a damaged one, its backbone cannot be loaded, or is another one.
+    """
+    bundle = bundle_file.read(path)
+    config = _settings(bundle, weights, batch_size)
+    backbone = get_backbone(config, backbone)
+    if backbone.fingerprint != bundle.backbone["fingerprint"]:
+        raise UserError(
+            f"{path} was made with the backbone {bundle.backbone['fingerprint']}, and this one is "
+            f"{backbone.fingerprint}: give the weights of that one"
+        )
+    head = heads.restored(config.head.name, config.head.base)
+    like: Parts = {}
+    if "prompt" in config.tune:
+        like["prompt"] = draw_prompt(config, backbone)
+        like |= none_yet(acting_prompt(config), backbone.embed_dim)
+    if "backbone" in config.tune:
+        like["backbone"] = backbone.image_params(head.takes)
+    arrays = {f"tuned.{name}": array for name, array in bundle.arrays.items()}
+    return Trained(
+        class_names=bundle.class_names,
+        prompt=acting_prompt(config),
+        head=head,
+        backbone=backbone,
+        parts=changed_parts(Best(0, {}, arrays), like, path),
+        mesh=mesh_of(config),
+        key=keys_of(config.seed).run,
+        batch_size=config.batch_size,
+        upright=bool(bundle.images["upright"]),
+        temperature=bundle.temperature,
+    )
+
+
+def _settings(bundle: Bundle, weights: str | None, batch_size: int | None) -> ConfigDict:
+    """The settings that a run has of what a bundle holds; the others are the defaults."""
+    config, own, training = default(), bundle.backbone, bundle.training
+    changes: dict[str, Any] = {
+        "backbone.name": own["name"],
+        "backbone.source": own["source"],
+        "backbone.weights": weights or own["weights"],
+        "backbone.dtype": own["dtype"],
+        "head.name": bundle.head["name"],
+        "head.base": bundle.head["base"],
+        "prompt": bundle.prompt,
+        "tune": tuple(training["tune"]),
+        "seed": training["seed"],
+        "batch_size": batch_size or training["batch_size"],
+    }
+    with config.ignore_type():
+        config.update_from_flattened_dict(changes)
+    return config
