@@ -1,6 +1,8 @@
 """A run as one file: the same probabilities, and sentences about files that are none."""
 
+import importlib.util
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -29,6 +31,20 @@ KINDS = {
     "calibrated": {"head.calibrate": True},
     "zero_shot": {"head.name": "frequency", "tune": ()},
 }
+
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """The reader of the documents, which imports nothing of this library."""
+    spec = importlib.util.spec_from_file_location("read_bundle", DOCS / "read_bundle.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    code = (DOCS / "read_bundle.py").read_text().partition("import json")[2]
+    assert len([x for x in code.split("\n") if x.strip()]) <= 40 and "jax" not in code
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +126,28 @@ def test_a_missing_or_other_array_is_named(mapped, tmp_path, backbone):
             vp_jax.load(tmp_path / "other", backbone=backbone)
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "normalize | pad(2)",
+        "full(scale=0.1) | clip | normalize",
+        "low_rank(2) | normalize | full",
+    ],
+)
+def test_the_reader_of_the_documents_prompts_likewise(prompt, reader, tmp_path, backbone, images):
+    settings = quick(**SHORT, **{"prompt": prompt, "optimizer.learning_rate": 0.1})
+    runs.train(settings, tmp_path / "run", backbone)
+    bundle_file.write(tmp_path / "mine", make_bundle(tmp_path / "run", backbone=backbone))
+    classifier = vp_jax.load(tmp_path / "run", backbone=backbone)
+    seen = reader.prompted(reader.read(tmp_path / "mine"), classifier.unprompted(images))
+    np.testing.assert_allclose(seen * 0.5 + 0.5, classifier.prompted(images), atol=1e-5)
+    other = {**reader.read(tmp_path / "mine"), "prompt": "affine | normalize"}
+    with pytest.raises(NotImplementedError, match="affine"):
+        reader.prompted(other, images)
+
+
 @pytest.mark.slow(seconds=40)
-def test_the_command_and_a_clip(python, tmp_path, images):
+def test_the_command_and_a_clip(python, reader, tmp_path, images):
     settings = quick(**SHORT, **{"backbone.name": "clip_tiny", "head.name": "text"})
     settings.head.templates = ("{}",)
     runs.train(settings, tmp_path / "run")
@@ -122,4 +158,10 @@ def test_the_command_and_a_clip(python, tmp_path, images):
     moved = path.rename(tmp_path / "alone.safetensors")
     assert bundle_file.read(moved).license == "CC0" and moved.stat().st_size < 40_000
     expected = vp_jax.load(tmp_path / "run").probabilities(images)
-    np.testing.assert_array_equal(vp_jax.load(moved).probabilities(images), expected)
+    classifier = vp_jax.load(moved)
+    np.testing.assert_array_equal(classifier.probabilities(images), expected)
+    bundle = reader.read(moved)
+    seen = reader.prompted(bundle, classifier.unprompted(images))
+    features = classifier.backbone.apply(classifier.parts["backbone"], seen)
+    found = reader.probabilities(bundle, np.asarray(features))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
