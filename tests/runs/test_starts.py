@@ -127,7 +127,11 @@ def test_mistakes(tasks, changes, words, tmp_path):
 
 
 def test_rounds_and_texts_that_cannot_be():
-    for rounds, words in (((0, 1), "rounds is 0"), ((1, 0), "steps is 0"), ((1, 1, 2.0), "share")):
+    for rounds, words in (
+        ((0, 1), "the number of rounds must be an int of at least 1, got 0"),
+        ((2, 1.5), "the number of steps of a round must be an int"),
+        ((1, 1, 2.0), "share is 2.0; it must be in"),
+    ):
         with pytest.raises(UserError, match=words):
             Rounds(*rounds)
     assert parse_tasks('["digits", {"task.name": "usps"}]') == ["digits", {"task.name": "usps"}]

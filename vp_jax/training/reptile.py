@@ -16,6 +16,7 @@ from vp_jax.data.tasks.contents import Contents
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.host.progress_bar import progress_bar
+from vp_jax.prompts.checks import check_int
 from vp_jax.step import step as step_lib
 from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
@@ -51,9 +52,8 @@ class Rounds:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, value in (("rounds", self.rounds), ("steps", self.steps)):
-            if value < 1:
-                raise UserError(f"{name} is {value}; it must be at least 1")
+        check_int("the number of rounds", self.rounds, 1)
+        check_int("the number of steps of a round", self.steps, 1)
         if not 0 <= self.share <= 1:
             raise UserError(f"share is {self.share}; it must be in [0, 1]")
 
