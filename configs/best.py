@@ -1,14 +1,15 @@
-"""The recipe: every pixel trains with a new linear head that begins as the linear probe.
+"""The recipe: the linear probe, and a masked prompt that learns with it.
 
     python -m vp_jax.train --config=configs/best.py --config.task.name=folder \
         --config.task.data_dir=my_images --workdir=runs/mine
 
-The head is fitted to the frozen features of the images with a prompt of zeros before the first step
-(`start.head`), which is the linear probe, and is evaluated: the run does not end below it on val.
-Then a value for every pixel and the head learn together by Adam, the head slowly.
+Before the first step a linear head is fitted to the frozen features of the images without a prompt
+(`start.head`): that is the linear probe. It is evaluated as step 0, so that a run does not end
+below it on val. Then a value for every pixel, with a mask that a small network makes of each image
+(SMM), and the head learn together by Adam.
 
 CLIP ViT-B/32 by default; any model by `--config.backbone.name`. How it compares with the other
-methods: `python -m experiments.run methods`. Not yet measured with this code.
+methods, and with other recipes: `docs/methods.md`.
 """
 
 from vp_jax import config as base
@@ -18,7 +19,7 @@ def get_config():
     """One recipe for all tasks."""
     config = base.default()
     config.tune = ("prompt", "head")
-    config.prompt = "normalize | full(init='zeros')"
+    config.prompt = "normalize | masked(full(init='zeros'))"
     config.head.name = "linear"
     config.start.head = True
     config.batch_size = 16

@@ -119,7 +119,7 @@ METHODS = (
     Method(
         "recipe",
         prompt(
-            "normalize | full(init='zeros')",
+            "normalize | masked(full(init='zeros'))",
             **LINEAR,
             **ADAM,
             **{"start.head": True, HEAD_RATE: 1e-3},
