@@ -1,7 +1,8 @@
 """What the recipe of `configs/best.py` could be: prompts and heads that learn together.
 
 All but one begin with the linear head that is fitted to the features of the images without a
-prompt, on the protocol of `methods`; that one as the texts of the classes, or at random. The recipe is the row with the highest mean accuracy on val.
+prompt, on the protocol of `methods`; that one as the texts of the classes, or at random. The recipe
+is the row with the highest mean accuracy on val.
 """
 
 from __future__ import annotations

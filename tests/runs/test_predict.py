@@ -171,6 +171,7 @@ def test_the_columns_of_a_table_are_straight():
     lines = written("table", ANSWERS[1:], scored=True).splitlines()
     assert lines[0].index("zwölf.png") == lines[1].index("bad.png")
     assert lines[0].startswith(" 60.0 %  (cat)") and "wrong" in lines[0]
+    assert "unreadable" in lines[1] and "wrong" not in lines[1]
 
 
 def test_the_interval_of_wilson_holds_at_both_ends():

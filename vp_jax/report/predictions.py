@@ -31,6 +31,8 @@ class Answer(NamedTuple):
     error: str = ""
 
 
+UNREAD = "unreadable"
+
 Write = Callable[[Answer], None]
 
 
@@ -60,7 +62,7 @@ def writer(kind: str, names: Sequence[str], top: int, scored: bool, out: TextIO)
 
 
 def _table(names: Sequence[str], top: int, scored: bool, out: TextIO) -> Write:
-    width = max(map(len, names))
+    width = max(len(UNREAD), *map(len, names))
 
     def write(answer: Answer) -> None:
         cells = []
@@ -68,7 +70,7 @@ def _table(names: Sequence[str], top: int, scored: bool, out: TextIO) -> Write:
             known = place < len(answer.labels)
             name = names[answer.labels[place]] if known else ""
             if not known or (answer.abstains and place == 0):
-                name = f"({name})" if name else "-"
+                name = f"({name})" if name else UNREAD if answer.error and place == 0 else "-"
             percent = f"{100 * answer.probabilities[place]:5.1f} %" if known else "      -"
             cells.append(f"{percent}  {name:<{width + 2}}")
         if scored:
