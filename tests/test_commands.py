@@ -22,8 +22,15 @@ pytestmark = pytest.mark.usefixtures("all_cores")
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGED = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
 TRAIN = ("-m", "vp_jax.train", "--config=configs/quickstart.py")
-SHORT = (
-    *("--config.task.shots=32", "--config.epochs=3", "--config.batch_size=16"),
+SMALL_CLIP = ROOT / "tests" / "runs" / "small_clip.py"
+SMALL = (
+    *(SMALL_CLIP, "vp_jax.train", "--config=configs/quickstart.py"),
+    *(
+        "--config.backbone.name=clip_small",
+        "--config.task.shots=32",
+        "--config.epochs=3",
+        "--config.batch_size=16",
+    ),
     *("--config.schedule.warmup_steps=5", "--config.log_every_steps=7"),
 )
 OFTEN = "--config.checkpoint_every_steps=3"
@@ -74,7 +81,7 @@ def without_times(folder):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands") / "uninterrupted"
-    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    process = start(*SMALL, f"--workdir={folder}")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-3000:]
     return folder, out, err
@@ -94,7 +101,7 @@ def test_the_terminal_shows_progress_and_a_table(uninterrupted):
 def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted, tmp_path):
     whole, *_ = uninterrupted
     folder = tmp_path / "run"
-    command = (*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    command = (*SMALL, OFTEN, f"--workdir={folder}")
     metrics = folder / "metrics.jsonl"
 
     def is_saving():
@@ -157,7 +164,7 @@ def test_a_refitted_mapping_survives_being_killed(tmp_path):
 
 
 CLIP_ON_DIGITS = (
-    *("--config.backbone.name=clip_tiny", "--config.task.name=digits", "--config.batch_size=64"),
+    *("--config.backbone.name=clip_small", "--config.task.name=digits", "--config.batch_size=64"),
     *("--config.epochs=1", "--config.head.templates=('{}',)"),
 )
 
@@ -182,11 +189,18 @@ CLIP_ON_DIGITS = (
     ids=["TP", "LP", "FT", "VP_head"],
 )
 def test_baselines_on_the_command_line(arguments, words, python, tmp_path):
-    command = ("-m", "vp_jax.train", *arguments, *CLIP_ON_DIGITS, f"--workdir={tmp_path / 'run'}")
+    command = (
+        SMALL_CLIP,
+        "vp_jax.train",
+        *arguments,
+        *CLIP_ON_DIGITS,
+        f"--workdir={tmp_path / 'run'}",
+    )
     out = python(*command, check=True).stdout
     for word in words:
         assert word in out
-    evaluated = python("-m", "vp_jax.evaluate", f"--workdir={tmp_path / 'run'}", check=True).stdout
+    evaluate = (SMALL_CLIP, "vp_jax.evaluate", f"--workdir={tmp_path / 'run'}")
+    evaluated = python(*evaluate, check=True).stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert f"{100 * result['test_accuracy']:.1f} %" in evaluated
     for name in re.findall(r"\w+\.png", out):
@@ -197,7 +211,7 @@ def test_baselines_on_the_command_line(arguments, words, python, tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number, status):
     folder = tmp_path / "run"
-    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    process = start(*SMALL, f"--workdir={folder}")
     metrics = folder / "metrics.jsonl"
     wait_for(lambda: metrics.exists() and "train/loss" in metrics.read_text(), process)
     process.send_signal(number)
@@ -208,7 +222,7 @@ def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number
     assert "stopped by SIG" in out and f"goes on from the last checkpoint, of step {step}" in out
     assert f"saved step {step} of {STEPS}" in err
 
-    process = start(*TRAIN, *SHORT, f"--workdir={folder}")
+    process = start(*SMALL, f"--workdir={folder}")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0 and f"going on from step {step}" in err
     assert without_times(folder) == without_times(uninterrupted[0])
@@ -217,14 +231,14 @@ def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number
 @pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(uninterrupted, tmp_path):
     folder = tmp_path / "run"
-    process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    process = start(*SMALL, OFTEN, f"--workdir={folder}")
     wait_for(lambda: len(saved_steps(folder)) >= 3, process)
     process.kill()
     process.communicate()
     newest = saved_steps(folder)[-1]
     for file in (folder / "checkpoints" / str(newest) / "state").rglob("d/*"):
         file.write_bytes(file.read_bytes()[:-9])
-    process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={folder}")
+    process = start(*SMALL, OFTEN, f"--workdir={folder}")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-3000:]
     assert f"checkpoint {newest} in" in err and "damaged" in err
@@ -235,7 +249,7 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(uninterrupte
 def test_evaluate_prints_both_accuracies(uninterrupted, python):
     folder, *_ = uninterrupted
     result = without_times(folder)
-    done = python("-m", "vp_jax.evaluate", f"--workdir={folder}", check=True)
+    done = python(SMALL_CLIP, "vp_jax.evaluate", f"--workdir={folder}", check=True)
     assert f"{100 * result['zero_shot_test_accuracy']:.1f} %" in done.stdout
     assert f"{100 * result['test_accuracy']:.1f} %" in done.stdout
     assert "zero-shot (TP)" in done.stdout and "visual prompt (VP)" in done.stdout
@@ -340,7 +354,7 @@ def test_broken_weights(kind, words, python, tmp_path):
 def test_the_workdir_of_another_run_is_left_alone(uninterrupted, python):
     folder, *_ = uninterrupted
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    done = python(*TRAIN, *SHORT, f"--workdir={folder}", "--config.seed=7")
+    done = python(*SMALL, f"--workdir={folder}", "--config.seed=7")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "seed is 0 there and 7 here" in done.stderr and str(folder) in done.stderr
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
@@ -352,7 +366,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
 ):
     with small_disk("600k") as disk:
         run = disk / "run"
-        process = start(*TRAIN, *SHORT, OFTEN, f"--workdir={run}")
+        process = start(*SMALL, OFTEN, f"--workdir={run}")
         wait_for(lambda: len(saved_steps(run)) >= 2, process)
         os.kill(process.pid, signal.SIGSTOP)
         free = os.statvfs(disk)
@@ -365,7 +379,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
         kept = saved_steps(run)
         assert kept
         (disk / "ballast").unlink()
-        done = python(*TRAIN, *SHORT, OFTEN, f"--workdir={run}")
+        done = python(*SMALL, OFTEN, f"--workdir={run}")
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"going on from step {kept[-1]}" in done.stderr
         assert without_times(run) == without_times(uninterrupted[0])

@@ -19,6 +19,7 @@ from vp_jax.errors import UserError
         ({"coordinator": "host:x", "processes": 2, "process_id": 0}, "must be HOST:PORT"),
         ({"coordinator": "host:1", "processes": 2, "process_id": 2}, "2 of --processes=2"),
         ({"coordinator": "host:1", "processes": 2, "process_id": -1}, "at least 0 and below"),
+        ({"processes": 1, "heartbeat": 0}, "--heartbeat_seconds is 0; it must be at least 1"),
     ],
 )
 def test_incomplete_and_impossible_flags(arguments, words):

@@ -28,6 +28,9 @@ def define_process_flags() -> None:
     flags.DEFINE_string("coordinator", None, "of several processes: HOST:PORT of process 0")
     flags.DEFINE_integer("processes", None, "how many; 1: this one alone, whatever a launcher says")
     flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
+    flags.DEFINE_integer(
+        "heartbeat_seconds", None, "after how long a silence one of them counts as lost (100)"
+    )
 
 
 def join_processes() -> None:
@@ -41,7 +44,8 @@ def join_processes() -> None:
     from vp_jax import distributed
 
     given = flags.FLAGS
-    distributed.initialize(given.coordinator, given.processes, given.process_id)
+    more = {} if given.heartbeat_seconds is None else {"heartbeat": given.heartbeat_seconds}
+    distributed.initialize(given.coordinator, given.processes, given.process_id, **more)
 
 
 def define_config_flag() -> None:

@@ -22,6 +22,9 @@ from vp_jax.errors import UserError, spelled
 CONNECT_SECONDS = 300
 """How long processes wait for each other at the start."""
 
+HEARTBEAT_SECONDS = 100
+"""After how long a silence a process counts as lost, as JAX has it."""
+
 SAY_AFTER_SECONDS = 3
 """How long a process waits for the others before it says so."""
 
@@ -46,6 +49,7 @@ def initialize(
     process_id: int | None = None,
     *,
     timeout: int = CONNECT_SECONDS,
+    heartbeat: int = HEARTBEAT_SECONDS,
 ) -> None:
     """Connects this process with the others, if there are any. Call it before JAX computes.
 
@@ -58,24 +62,27 @@ def initialize(
       processes: how many there are; 1 asks no launcher.
       process_id: which of them this one is, from 0.
       timeout: seconds to wait for the others.
+      heartbeat: after how many seconds of silence another one counts as lost, and this one ends;
+        the same number for all of them.
 
     Raises:
       UserError: some arguments are missing or out of range, or no connection can be made.
     """
+    if heartbeat < 1:
+        raise UserError(f"--heartbeat_seconds is {heartbeat}; it must be at least 1")
     given = {"coordinator": coordinator, "processes": processes, "process_id": process_id}
     if processes == 1 and coordinator is None and process_id in (None, 0):
         return
+    where: dict[str, Any] = {"heartbeat_timeout_seconds": heartbeat}
     if any(value is not None for value in given.values()):
         _check(given)
-        where = {
+        where |= {
             "coordinator_address": coordinator,
             "num_processes": processes,
             "process_id": process_id,
             "cluster_detection_method": "deactivate",
         }
-    elif _may_be_several():
-        where = {}
-    else:
+    elif not _may_be_several():
         return
     # Its notifier would take SIGTERM away from the handlers of `interrupts`.
     jax.config.update("jax_enable_preemption_service", False)
@@ -83,7 +90,7 @@ def initialize(
     try:
         _connect(where, timeout, _waiting(given, timeout), _unreachable(given, f"in {timeout} s"))
     except (ValueError, RuntimeError, OSError) as error:
-        if not where and _NO_CLUSTER in str(error):
+        if set(given.values()) == {None} and _NO_CLUSTER in str(error):
             return
         reason = " ".join(str(error).split())
         raise UserError(_unreachable(given, f"({reason})")) from error

@@ -1,8 +1,27 @@
 """Lets the tests of this folder import their helpers, and those of tests/data, whatever pytest's
-import mode."""
+import mode; gives them a small CLIP, and runs that are quick."""
 
 import pathlib
 import sys
 
+import jax
+import pytest
+
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "runs"), str(TESTS / "data")]
+
+import small_clip  # noqa: E402
+from pictures import undrawn  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_runs(request):
+    """Runs know `clip_small`; pictures at which no test looks are laid out and not drawn; programs
+    are compiled with little effort, but where a module says `OPTIMIZED = True`."""
+    optimized = getattr(request.module, "OPTIMIZED", False)
+    undo = small_clip.install()
+    jax.config.update("jax_disable_most_optimizations", not optimized)
+    with undrawn():
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    undo()

@@ -14,9 +14,9 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def zero_shot(**changes):
-    """The embedded CLIP on digits, without a training."""
+    """The small CLIP on digits, without a training."""
     settings = config.default()
-    short = {"tune": (), "epochs": 0, "backbone.name": "clip_tiny", "prompt": "normalize | pad(4)"}
+    short = {"tune": (), "epochs": 0, "backbone.name": "clip_small", "prompt": "normalize | pad(4)"}
     settings.update_from_flattened_dict({**short, "task.name": "digits", **changes})
     return settings
 
@@ -48,7 +48,7 @@ def test_folders_that_are_one_class(folder, tmp_path, twins):
     path = folder(*twins, "dog")
     for head in ({}, {"head.name": "linear", "tune": ("head",)}):
         settings = of_folder(path, **head, **({"epochs": 1} if head else {}))
-        with pytest.raises(UserError, match="are one class to clip_tiny.*rename one") as error:
+        with pytest.raises(UserError, match="are one class to clip_small.*rename one") as error:
             runs.train(settings, tmp_path / "run")
         assert ("--config.head.init=random" in str(error.value)) == bool(head)
         assert not (tmp_path / "run").exists()
@@ -77,7 +77,7 @@ def test_a_csv_of_them(folder, tmp_path):
     rows = [f"{f.relative_to(path)},{f.parent.name}" for f in sorted(path.rglob("*.png"))]
     text = "\n".join(["path,label", *rows])
     (path / "labels.csv").write_text(text.replace(",a", ",hot_dog").replace(",c", ",Hot-Dog"))
-    with pytest.raises(UserError, match=r"'Hot-Dog'.*'hot_dog'.* are one class to clip_tiny"):
+    with pytest.raises(UserError, match=r"'Hot-Dog'.*'hot_dog'.* are one class to clip_small"):
         runs.train(of_folder(path / "labels.csv"), tmp_path / "run")
 
 

@@ -31,7 +31,7 @@ from vp_jax.records.finished import load_best
 
 SHORT = {"task.shots": 8, "epochs": 1}
 CLIP = {
-    "backbone.name": "clip_tiny",
+    "backbone.name": "clip_small",
     "head.name": "text",
     "head.templates": ("{}",),
     "prompt": "normalize | pad(4)",
@@ -42,7 +42,7 @@ OWN = {
     "first_k": {},
     "iterative": {"head.name": "iterative"},
     "bayesian_plus": {"head.name": "bayesian_plus"},
-    "semantic": {"head.name": "semantic", "head.text_backbone": "clip_tiny"},
+    "semantic": {"head.name": "semantic", "head.text_backbone": "clip_small"},
     "layer": {"head.name": "fully_connected", "tune": ("prompt", "head")},
     "everything": {
         "head.name": "linear",

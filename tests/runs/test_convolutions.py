@@ -16,6 +16,7 @@ from vp_jax.records.metrics import read_metrics
 from vp_jax.report import finish
 from vp_jax.training import advance
 
+OPTIMIZED = True  # bits are compared of programs that differ
 LOOPS = ("while", "scan")
 OFTEN = {"checkpoint_every_steps": 8, "log_every_steps": 5}
 WAYS = {

@@ -236,7 +236,7 @@ def test_names_in_a_table(tmp_path):
 
 
 def test_semantic_mapping_compares_texts_of_another_backbone(tmp_path):
-    changes = {"head.text_backbone": "clip_tiny", "head.templates": ("{}",)}
+    changes = {"head.text_backbone": "clip_small", "head.templates": ("{}",)}
     result = train(tmp_path / "run", "semantic", **changes)
     assert result["test_accuracy"] > 0
     assert (tmp_path / "run" / "text_features.safetensors").exists()

@@ -33,6 +33,7 @@ def config(photos, folder, pipeline, **changes):
     config = cli.load_config("configs/quickstart.py").copy_and_resolve_references()
     config.unlock()
     settings = {
+        "backbone.name": "clip_small",
         "task.name": "folder",
         "task.data_dir": str(photos),
         "task.cache_dir": str(folder / "cache"),

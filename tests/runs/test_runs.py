@@ -1,11 +1,12 @@
-"""Whole runs in this process, on the embedded model and real digits."""
+"""Whole runs in this process, on a small CLIP and real digits."""
 
 import json
 import pathlib
 
-import jax
 import numpy as np
 import pytest
+import small_clip
+from pictures import drawn
 from PIL import Image
 
 from vp_jax import backbones, cli, prompts, runs
@@ -18,24 +19,27 @@ QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 
 
 def quick(**changes):
-    """Two epochs of the quickstart, with larger batches."""
+    """Two epochs of the quickstart with the small CLIP and larger batches."""
     config = cli.load_config(str(QUICKSTART)).copy_and_resolve_references()
     config.unlock()
-    short = {"epochs": 2, "batch_size": 64, "schedule.warmup_steps": 5}
-    config.update_from_flattened_dict({**short, "checkpoint_every_steps": 4, **changes})
+    short = {"backbone.name": small_clip.NAME, "epochs": 2, "batch_size": 64}
+    config.update_from_flattened_dict(
+        {**short, "schedule.warmup_steps": 5, "checkpoint_every_steps": 4, **changes}
+    )
     return config.lock()
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    return runs.train(quick(), folder), folder
+    with drawn():
+        return runs.train(quick(), folder), folder
 
 
 def test_result(finished):
     result, folder = finished
     assert json.loads((folder / "result.json").read_text()) == result
-    assert result["task"] == "digits" and result["backbone"] == "clip_tiny"
+    assert result["task"] == "digits" and result["backbone"] == "clip_small"
     assert result["tune"] == ["prompt"] and result["seed"] == 0
     assert result["train_examples"] + result["val_examples"] == 1297
     assert result["test_examples"] == 500
@@ -84,9 +88,9 @@ def test_a_checkpoint_holds_what_was_tuned_and_nothing_else(finished):
     meta = checkpoints.meta(checkpoints.steps()[-1])
     about = {"classes", "data", "total_steps"}
     assert set(meta) == {"identity", "progress", "data_position", "digest", *about}
-    assert meta["identity"]["backbone"] == backbones.load("clip_tiny").fingerprint
+    assert meta["identity"]["backbone"] == backbones.load("clip_small").fingerprint
     size = sum(f.stat().st_size for f in (folder / "checkpoints").rglob("*") if f.is_file())
-    assert size < 400_000  # the backbone alone is 10 MB
+    assert size < 400_000  # the backbone alone is 500 kB
     checkpoints.close()
 
 
@@ -120,7 +124,7 @@ def test_text_features_of_another_backbone_are_refused(finished, tmp_path):
     from vp_jax.assembly.texts.text_features import load_text_features
 
     _, folder = finished
-    with pytest.raises(UserError, match=r"its backbone is clip_tiny:sha256:\w+ there and x here"):
+    with pytest.raises(UserError, match=r"its backbone is clip_small:sha256:\w+ there and x here"):
         load_text_features(folder / workdir_lib.TEXT_FEATURES, {"backbone": "x"})
     damaged = tmp_path / "text.safetensors"
     damaged.write_bytes(b"\x00" * 20)
@@ -199,9 +203,9 @@ def test_early_stopping(tmp_path):
 
 def test_without_a_gradient_training_does_not_start(tmp_path):
     """All-zero features, as of a head that was loaded with zeros."""
-    params = jax.device_get(backbones.load("clip_tiny").params)
+    params = small_clip.random_params()
     params["visual"]["proj"]["kernel"] = np.zeros_like(params["visual"]["proj"]["kernel"])
-    weights = write_weights(tmp_path, params)
+    weights = small_clip.write(tmp_path / "weights", params)
     with pytest.raises(UserError, match=r"gradient.*exactly zero.*backbone.weights"):
         runs.train(quick(**{"backbone.weights": str(weights)}), tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
@@ -216,10 +220,10 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
 
 def test_another_backbone_does_not_continue_a_run(finished, tmp_path):
     _, folder = finished
-    params = jax.device_get(backbones.load("clip_tiny").params)
+    params = small_clip.random_params()
     params["visual"]["proj"]["kernel"] = params["visual"]["proj"]["kernel"] + 1
-    weights = write_weights(tmp_path, params)
-    name = backbones.load("clip_tiny").fingerprint
+    weights = small_clip.write(tmp_path / "weights", params)
+    name = backbones.load("clip_small").fingerprint
     with pytest.raises(UserError, match=f"belongs to another run: its backbone is {name} there"):
         runs.evaluate(folder, weights=str(weights))
 
@@ -233,14 +237,3 @@ def test_too_little_data_for_a_validation_split(tmp_path):
 def test_evaluating_a_folder_without_a_run(tmp_path):
     with pytest.raises(UserError, match=r"holds no run of vp_jax"):
         runs.evaluate(tmp_path)
-
-
-def write_weights(folder, params):
-    import shutil
-
-    from vp_jax.backbones.clip.export import write_openai
-
-    packaged = pathlib.Path(backbones.__file__).parent / "clip_tiny_weights"
-    shutil.copy(packaged / "tokenizer.json", folder)
-    write_openai(folder / "model.safetensors", "clip_tiny", params)
-    return folder

@@ -76,13 +76,13 @@ def test_a_residual_on_a_mapping_begins_fitted_and_is_loaded(tmp_path):
     assert folded == (10, 10)
 
 
-@pytest.mark.parametrize("step", [0, 8])
-def test_killed_and_started_again_it_ends_the_same(step, tmp_path, monkeypatch):
+def test_killed_twice_and_started_again_it_ends_the_same(tmp_path, monkeypatch):
     changes = {**RESIDUAL, "checkpoint_every_steps": 8, "head.base": "iterative"}
     changes |= {"optimizer.average": 0.9, "epochs": 2, "optimizer.gradient.prompt": "unit"}
     expected = train(tmp_path / "whole", **changes)
-    with dies_after(step, monkeypatch):
-        train(tmp_path / "cut", **changes)
+    for step in (0, 8):
+        with dies_after(step, monkeypatch):
+            train(tmp_path / "cut", **changes)
     result = train(tmp_path / "cut", **changes)
     times = dict.fromkeys(("images_per_second", "wall_seconds"))
     assert {**result, **times} == {**expected, **times}
@@ -199,7 +199,7 @@ def test_a_teacher_is_asked_once_and_learned_from(tmp_path, monkeypatch):
 
 
 CLIP = {
-    "backbone.name": "clip_tiny",
+    "backbone.name": "clip_small",
     "head.name": "text",
     "head.templates": ("{}",),
     "prompt": "normalize | pad(4, init='zeros')",

@@ -10,6 +10,7 @@ import own_backbone
 import pytest
 from killing import dies_after
 from own_backbone import quick
+from pictures import drawn
 
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
@@ -79,7 +80,8 @@ def check_member(alone, alone_result, folder, result):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many") / "sweep"
-    return train_many(folder), folder
+    with drawn():
+        return train_many(folder), folder
 
 
 @pytest.mark.slow
@@ -148,10 +150,16 @@ def test_pictures(finished):
         assert np.asarray(Image.open(picture).convert("RGB")).std() > 5
 
 
-def check_killed(whole, expected, folder, step, monkeypatch, members=MEMBERS, **changes):
-    """A sweep that is killed once it has saved a step, and started again, ends as the whole one."""
-    with dies_after(step, monkeypatch):
-        train_many(folder, members, **changes)
+KILLS = (8, 19, 24)
+"""Within an epoch, at its end, and in the next one, where best prompts are kept."""
+
+
+def check_killed(whole, expected, folder, monkeypatch, members=MEMBERS, **changes):
+    """A sweep that is killed whenever it has saved a step of `KILLS`, and started again, ends as
+    the whole one."""
+    for step in KILLS:
+        with dies_after(step, monkeypatch):
+            train_many(folder, members, **changes)
     result = train_many(folder, members, **changes)
     assert without_times(result) == without_times(expected)
     for i in map(str, range(len(members))):
@@ -164,11 +172,9 @@ def check_killed(whole, expected, folder, step, monkeypatch, members=MEMBERS, **
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [8, 19, 24])
-def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, step, monkeypatch):
-    """Within an epoch, at its end, and in the next one, where best prompts are kept."""
+def test_killed_and_started_again_it_ends_the_same(finished, tmp_path, monkeypatch):
     expected, whole = finished
-    check_killed(whole, expected, tmp_path / "cut", step, monkeypatch)
+    check_killed(whole, expected, tmp_path / "cut", monkeypatch)
 
 
 def test_a_sweep_that_died_while_it_wrote_results_ends_the_same(finished, tmp_path):
@@ -254,16 +260,30 @@ VARIANTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Trains a variant once; returns its result and folder."""
+    folder, done = tmp_path_factory.mktemp("variants"), {}
+
+    def trained(name):
+        if name not in done:
+            changes, members = VARIANTS[name]
+            place = folder / str(len(done))
+            done[name] = train_many(place, members, **changes), place
+        return done[name]
+
+    return trained
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
-def test_other_settings_give_each_its_own_run_too(name, tmp_path):
+def test_other_settings_give_each_its_own_run_too(name, sweep, tmp_path):
     changes, members = VARIANTS[name]
-    result = train_many(tmp_path / "sweep", members, **changes)
+    result, whole = sweep(name)
     for i, member in enumerate(members):
         config = quick(**{**OFTEN, **changes, **member})
         expected = runs.train(config, tmp_path / "alone" / str(i), own_backbone.make())
-        folder = tmp_path / "sweep" / str(i)
-        check_member(tmp_path / "alone" / str(i), expected, folder, result["members"][i])
+        check_member(tmp_path / "alone" / str(i), expected, whole / str(i), result["members"][i])
     if name == "stopping early":
         first, second = (m["steps"] for m in result["members"])
         assert first == 3 * 19 < second
@@ -278,12 +298,10 @@ KILLED = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KILLED)
-def test_other_sweeps_killed_and_started_again_end_the_same(name, tmp_path, monkeypatch):
+def test_other_sweeps_killed_and_started_again_end_the_same(name, sweep, tmp_path, monkeypatch):
     changes, members = VARIANTS[name]
-    expected = train_many(tmp_path / "sweep", members, **changes)
-    for step in (8, 19, 24):
-        cut = tmp_path / f"cut at {step}"
-        check_killed(tmp_path / "sweep", expected, cut, step, monkeypatch, members, **changes)
+    expected, whole = sweep(name)
+    check_killed(whole, expected, tmp_path / "cut", monkeypatch, members, **changes)
 
 
 def test_a_sweep_of_one_member_is_that_run(tmp_path):

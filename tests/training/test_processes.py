@@ -17,12 +17,14 @@ from vp_jax.records.checkpoints import Checkpoints
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[2]
+SMALL_CLIP = ROOT / "tests" / "runs" / "small_clip.py"
 TRAIN = (
-    *("-m", "vp_jax.train", "--config=configs/quickstart.py", "--config.task.shots=8"),
-    *("--config.epochs=4", "--config.schedule.warmup_steps=5", "--config.log_every_steps=2"),
+    *(SMALL_CLIP, "vp_jax.train", "--config=configs/quickstart.py"),
+    *("--config.backbone.name=clip_small", "--config.task.shots=8", "--config.epochs=6"),
+    *("--config.schedule.warmup_steps=5", "--config.log_every_steps=2"),
     "--config.checkpoint_every_steps=3",  # not where epochs of 5 end
 )
-STEPS = 4 * 5
+STEPS = 6 * 5
 TIMES = ("images_per_second", "wall_seconds")
 
 
@@ -53,11 +55,15 @@ def by_slurm(processes):
 
 def launch(folder, processes=1, devices=1, found=by_flags, more=(), command=TRAIN):
     """Starts all processes of a command; each with its devices."""
-    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # most of the time here is that of compilation
+    }
     places = found(processes) if processes > 1 else [((), {})]
+    soon = ("--heartbeat_seconds=15",) if processes > 1 else ()
     return [
         subprocess.Popen(
-            [sys.executable, *command, f"--workdir={folder}", *more, *arguments],
+            [sys.executable, *command, f"--workdir={folder}", *more, *soon, *arguments],
             cwd=ROOT,
             env={**os.environ, **flags, **environment},
             stdout=subprocess.PIPE,
@@ -90,8 +96,9 @@ def saved_steps(folder):
 
 
 def wait_for_checkpoint(folder, processes):
-    deadline = time.monotonic() + 200
-    while not saved_steps(folder):
+    """Until they have saved a step that was not there before."""
+    deadline, before = time.monotonic() + 200, saved_steps(folder)[-1:]
+    while saved_steps(folder)[-1:] == before:
         for process in processes:
             assert process.poll() is None, process.stderr.read()[-3000:]
         assert time.monotonic() < deadline, "nothing happened"
@@ -165,29 +172,24 @@ def test_any_number_of_processes_ends_as_one(alone, tmp_path, processes, devices
 
 @pytest.mark.parametrize(
     ("devices", "more"),
-    [(2, ()), (4, ()), (8, ()), (8, ("--config.backbone.sharding=fsdp",))],
-    ids=["2", "4", "8", "8_fsdp"],
+    [(2, ()), (8, ()), (8, ("--config.backbone.sharding=fsdp",))],
+    ids=["2", "8", "8_fsdp"],
 )
 def test_any_number_of_devices_ends_as_one(alone, tmp_path, devices, more):
     complete(launch(tmp_path / "run", devices=devices, more=more))
     assert_close(outcome(alone), outcome(tmp_path / "run"))
 
 
-@pytest.mark.parametrize(("killed", "found"), [(0, by_flags), (1, by_slurm)], ids=["0", "1_slurm"])
-def test_one_is_killed_and_all_are_started_again(two, tmp_path, killed, found):
+def test_killed_and_stopped_by_a_signal_all_are_started_again_and_end_the_same(two, tmp_path):
+    """Process 0 is killed, at which they meet; then the other one; then one gets a signal."""
     folder = tmp_path / "run"
-    processes = launch(folder, 2, found=found)
-    wait_for_checkpoint(folder, processes)
-    processes[killed].kill()
-    statuses, _ = finish(processes)  # The other finds it gone, and ends by itself.
-    assert 0 not in statuses and not (folder / "result.json").exists()
-    said = complete(launch(folder, 2, found=found))
-    assert "going on from step" in said[0][1]
-    assert_identical(outcome(two[0]), outcome(folder))
-
-
-def test_a_signal_to_one_stops_and_saves_all(two, tmp_path):
-    folder = tmp_path / "run"
+    for killed, found in ((0, by_flags), (1, by_slurm)):
+        processes = launch(folder, 2, found=found)
+        wait_for_checkpoint(folder, processes)
+        processes[killed].kill()
+        statuses, said = finish(processes)  # The other finds it gone, and ends by itself.
+        assert 0 not in statuses and not (folder / "result.json").exists()
+        assert killed == 0 or "going on from step" in said[0][1]
     processes = launch(folder, 2)
     wait_for_checkpoint(folder, processes)
     processes[1].send_signal(signal.SIGTERM)
@@ -197,7 +199,7 @@ def test_a_signal_to_one_stops_and_saves_all(two, tmp_path):
     assert step < STEPS and f"saved step {step} of {STEPS}" in said[0][1]
     assert "stopped by a signal to another process" in said[0][0]
     assert "stopped by SIGTERM" in said[1][0]
-    said = complete(launch(folder, 2))
+    said = complete(launch(folder, 2, found=by_slurm))
     assert f"going on from step {step} of {STEPS}" in said[0][1]
     assert_identical(outcome(two[0]), outcome(folder))
 
@@ -213,7 +215,7 @@ def test_a_linear_probe_of_two_processes(tmp_path):
 
 
 def test_two_processes_evaluate_as_one(alone):
-    said = complete(launch(alone, 2, command=("-m", "vp_jax.evaluate")))
+    said = complete(launch(alone, 2, command=(SMALL_CLIP, "vp_jax.evaluate")))
     result = json.loads((alone / "result.json").read_text())
     assert f"{100 * result['test_accuracy']:.1f} %" in said[0][0]
     assert "%" not in said[1][0]
