@@ -18,10 +18,12 @@ from pictures import undrawn  # noqa: E402
 def quick_runs(request):
     """Runs know `clip_small`; pictures at which no test looks are laid out and not drawn; programs
     are compiled with little effort, but where a module says `OPTIMIZED = True`."""
-    optimized = getattr(request.module, "OPTIMIZED", False)
+    quick = not getattr(request.module, "OPTIMIZED", False)
     undo = small_clip.install()
-    jax.config.update("jax_disable_most_optimizations", not optimized)
-    with undrawn():
+    with undrawn(), pytest.MonkeyPatch.context() as patch:
+        if quick:  # and those of the processes that tests start: random numbers depend on it
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", quick)
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
+        jax.config.update("jax_disable_most_optimizations", False)
     undo()
