@@ -23,7 +23,14 @@ def quick_runs(request):
     with undrawn(), pytest.MonkeyPatch.context() as patch:
         if quick:  # and those of the processes that tests start: random numbers depend on it
             patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        jax.config.update("jax_disable_most_optimizations", quick)
+        compile_with(little_effort=quick)
         yield
-        jax.config.update("jax_disable_most_optimizations", False)
+        compile_with(little_effort=False)
     undo()
+
+
+def compile_with(little_effort):
+    """From here on, and nothing that was compiled before is used."""
+    if jax.config.read("jax_disable_most_optimizations") != little_effort:
+        jax.config.update("jax_disable_most_optimizations", little_effort)
+        jax.clear_caches()
