@@ -9,8 +9,5 @@ from vp_jax.prompts.stage import Formula, stage
 
 @stage
 def clip() -> Formula:
-    """Clips every value to [0, 1], before `normalize`; what is clipped gets no gradient.
-
-    What is exactly 0 or 1 gets half of it, the mean of what either side has.
-    """
+    """Clips to [0, 1], before `normalize`; what is clipped gets no gradient, 0 and 1 half of it."""
     return Formula(lambda params, images: jnp.clip(images, 0.0, 1.0), takes_pixels=True)
