@@ -9,10 +9,9 @@ from __future__ import annotations
 import pathlib
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from experiments.grids import trial as trial_lib
 from experiments.grids.methods import ADAM, BATCH, SHARED, rates
@@ -23,6 +22,9 @@ from vp_jax import classifier, data
 from vp_jax.report import style
 from vp_jax.report.curves import panel
 from vp_jax.report.save import save_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BASE = "epsilon 8"
 EPSILONS = (1, 2, 4, 8, 16, 32, 64)
@@ -54,6 +56,8 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
 
 def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows) -> pathlib.Path:
     """Writes the curves and the images of all tasks of which something is finished."""
+    from matplotlib.figure import Figure
+
     columns = [c for c in dict.fromkeys(t.column for t in trials) if any(c == k for k, _ in rows)]
     figure = Figure(figsize=(9, 4 + 1.3 * len(columns)), dpi=style.DPI, layout="constrained")
     heights = [3, *(1 for _ in columns)]

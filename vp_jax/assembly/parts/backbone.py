@@ -21,8 +21,9 @@ def load_backbone(config: ConfigDict) -> Backbone:
     """The model of `config.backbone`.
 
     Raises:
-      UserError: its weights are missing, damaged or another model's.
+      UserError: there are no devices, or its weights are missing, damaged or another model's.
     """
+    check_devices()
     settings = config.backbone
     backbone = backbones.load(
         settings.name,
