@@ -168,7 +168,8 @@ def test_json_lines_read_back():
 
 
 def test_the_columns_of_a_table_are_straight():
-    lines = written("table", ANSWERS[1:], scored=True).splitlines()
+    bad = ANSWERS[2]._replace(expected=1)
+    lines = written("table", (ANSWERS[1], bad), scored=True).splitlines()
     assert lines[0].index("zwölf.png") == lines[1].index("bad.png")
     assert lines[0].startswith(" 60.0 %  (cat)") and "wrong" in lines[0]
     assert "unreadable" in lines[1] and "wrong" not in lines[1]

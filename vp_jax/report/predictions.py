@@ -75,9 +75,8 @@ def _table(names: Sequence[str], top: int, scored: bool, out: TextIO) -> Write:
             cells.append(f"{percent}  {name:<{width + 2}}")
         if scored:
             right = answer.labels[:1] == (answer.expected,) and not answer.abstains
-            cells.append(
-                "       " if answer.expected is None else ("right  " if right else "wrong  ")
-            )
+            is_known = answer.expected is not None and not answer.error
+            cells.append(f"{('right' if right else 'wrong') if is_known else '':7}")
         print("".join(cells) + answer.image, file=out, flush=True)
 
     return write
