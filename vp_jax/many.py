@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -21,7 +20,7 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.finished import going_on
+from vp_jax.records.finished import begun
 from vp_jax.report.result import Result
 from vp_jax.report.sweep import finish_sweep
 from vp_jax.training.experiment import Experiment
@@ -67,10 +66,8 @@ def train_many(
     sweep = sweep_config(config, members)
     check_settings(workdir, sweep)
     path = workdir / workdir_lib.RESULT
-    INTERRUPTS.begin(lambda: going_on(workdir))
-    finished = workdir_lib.read_result(workdir)
+    finished = begun(workdir, "sweep")
     if finished is not None:
-        print(f"this sweep is finished: {path}", file=sys.stderr)
         return finished
     experiments = setup_all(configs, workdir, backbone)
     _check_experiment(experiments[0])

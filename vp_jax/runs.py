@@ -20,7 +20,7 @@ from vp_jax.classifier import of_experiment, restore
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.finished import going_on
+from vp_jax.records.finished import begun
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
@@ -60,10 +60,8 @@ def train(
     planned = plan(run, backbone)
     planned.check(workdir)
     path = workdir / workdir_lib.RESULT
-    INTERRUPTS.begin(lambda: going_on(workdir))
-    finished = workdir_lib.read_result(workdir)
+    finished = begun(workdir, "run")
     if finished is not None:
-        distributed.say(f"this run is finished: {path}")
         return finished
     made = planned.setup(workdir)
     with planned.claim(workdir):

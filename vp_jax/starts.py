@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -24,7 +23,7 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.finished import going_on
+from vp_jax.records.finished import begun
 from vp_jax.report.result import Result
 from vp_jax.report.start import finish_start
 from vp_jax.training.frozen_features import with_features
@@ -72,10 +71,8 @@ def train_start(
     configs = task_configs(settled(config, backbone), tasks)
     own = start_config(configs[0], tasks, dataclasses.asdict(rounds))
     check_settings(workdir, own)
-    INTERRUPTS.begin(lambda: going_on(workdir))
-    finished = workdir_lib.read_result(workdir)
+    finished = begun(workdir, "start")
     if finished is not None:
-        print(f"this start is finished: {workdir / workdir_lib.RESULT}", file=sys.stderr)
         return finished
     experiments = setup_tasks(configs, workdir, backbone)
     with claim(workdir, own):

@@ -30,6 +30,9 @@ ADAM = {"optimizer.name": "adam"}
 UNIT = {"optimizer.momentum": 0.0, "optimizer.gradient.prompt": "unit"}
 """Steps as long as the rate, which is that of a 32-pixel image and grows with the side."""
 LINEAR = {"tune": ("prompt", "head"), "head.name": "linear"}
+FROM_LP: dict[str, Any] = {**LINEAR, **ADAM, "start.head": True, HEAD_RATE: 1e-3}
+"""A prompt beside a layer that begins as the linear probe."""
+MASKED = "normalize | masked(full(init='zeros'))"
 
 
 class Method(NamedTuple):
@@ -81,7 +84,7 @@ METHODS = (
         costly=True,
     ),
     Method("low rank", prompt("low_rank(4) | normalize", **ADAM), rates(0.01)),
-    Method("SMM", prompt("normalize | masked(full(init='zeros'))", **ADAM), rates(0.01)),
+    Method("SMM", prompt(MASKED, **ADAM), rates(0.01)),
     Method(
         "affine, colour, border",
         prompt("border(affine | color) | normalize", **ADAM),
@@ -118,12 +121,7 @@ METHODS = (
     ),
     Method(
         "recipe",
-        prompt(
-            "normalize | masked(full(init='zeros'))",
-            **LINEAR,
-            **ADAM,
-            **{"start.head": True, HEAD_RATE: 1e-3},
-        ),
+        prompt(MASKED, **FROM_LP),
         rates(3e-3, name=PROMPT_RATE),
         costly=True,
     ),

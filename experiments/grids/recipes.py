@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.grids.methods import (
-    ADAM,
+    FROM_LP,
     HEAD_RATE,
-    LINEAR,
+    MASKED,
     PROMPT_RATE,
     Method,
     cells,
@@ -25,13 +25,13 @@ from experiments.grids.trial import Trial
 BASE = "every pixel"
 """The row whose errors the others are compared with."""
 FULL = "normalize | full(init='zeros')"
-MASKED = "normalize | masked(full(init='zeros'))"
-START: dict[str, Any] = {**LINEAR, **ADAM, "start.head": True, HEAD_RATE: 1e-3}
 
 
 def recipe(name: str, text: str, middle: float, **more: Any) -> Method:
     """A row: a prompt of which the rate is chosen."""
-    return Method(name, prompt(text, **{**START, **more}), rates(middle, PROMPT_RATE), costly=True)
+    return Method(
+        name, prompt(text, **{**FROM_LP, **more}), rates(middle, PROMPT_RATE), costly=True
+    )
 
 
 RECIPES = (

@@ -7,23 +7,26 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vp_jax import heads
 from vp_jax.assembly.compose import keys_of
 from vp_jax.assembly.parts.backbone import get_backbone, mesh_of
+from vp_jax.assembly.parts.head import restored_head
 from vp_jax.assembly.parts.prompt import acting_prompt
-from vp_jax.assembly.parts.prompt_start import draw_prompt
 from vp_jax.assembly.settings import read_config
-from vp_jax.assembly.trained import Trained, changed_parts, load_trained
+from vp_jax.assembly.trained import (
+    Trained,
+    changed_parts,
+    check_backbone_of,
+    load_trained,
+    structures,
+)
 from vp_jax.backbones import Backbone
 from vp_jax.config import default
-from vp_jax.errors import UserError
 from vp_jax.records import bundle_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.bundle_file import Bundle
 from vp_jax.records.finished import Best
 from vp_jax.records.state_arrays import to_arrays
-from vp_jax.step.forward import Parts, resize_rule
-from vp_jax.training.centroids import none_yet
+from vp_jax.step.forward import resize_rule
 
 METRICS = ("test_accuracy", "zero_shot_test_accuracy", "metric", "test_metric", "test_examples")
 
@@ -96,25 +99,15 @@ def load_bundle(
     bundle = bundle_file.read(path)
     config = _settings(bundle, weights, batch_size)
     backbone = get_backbone(config, backbone)
-    if backbone.fingerprint != bundle.backbone["fingerprint"]:
-        raise UserError(
-            f"{path} was made with the backbone {bundle.backbone['fingerprint']}, and this one is "
-            f"{backbone.fingerprint}: give the weights of that one"
-        )
-    head = heads.restored(config.head.name, config.head.base)
-    like: Parts = {}
-    if "prompt" in config.tune:
-        like["prompt"] = draw_prompt(config, backbone)
-        like |= none_yet(acting_prompt(config), backbone.embed_dim)
-    if "backbone" in config.tune:
-        like["backbone"] = backbone.image_params(head.takes)
+    check_backbone_of(str(path), bundle.backbone["fingerprint"], backbone)
+    head = restored_head(config)
     arrays = {f"tuned.{name}": array for name, array in bundle.arrays.items()}
     return Trained(
         class_names=bundle.class_names,
         prompt=acting_prompt(config),
         head=head,
         backbone=backbone,
-        parts=changed_parts(Best(0, {}, arrays), like, path),
+        parts=changed_parts(Best(0, {}, arrays), structures(config, backbone, head), path),
         mesh=mesh_of(config),
         key=keys_of(config.seed).run,
         batch_size=config.batch_size,

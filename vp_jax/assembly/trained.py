@@ -93,16 +93,11 @@ def load_trained(
     parts: Parts = {}
     if config.tune:
         best = load_best(workdir)
-        _check_backbone(best.meta["identity"]["backbone"], workdir, backbone)
+        made = f"the run in {workdir}"
+        check_backbone_of(made, best.meta["identity"]["backbone"], backbone)
         classes = _classes(record_lib.parse(best.meta), kept, workdir)
         _check_count(best.meta["identity"]["task"], classes, workdir)
-        like = {
-            "prompt": draw_prompt(config, backbone),
-            "backbone": backbone.image_params(head.takes),
-        }
-        like = {part: x for part, x in like.items() if part in config.tune}
-        like |= none_yet(acting_prompt(config), backbone.embed_dim)
-        parts = changed_parts(best, like, workdir)
+        parts = changed_parts(best, structures(config, backbone, head), workdir)
     else:
         _check_finished(workdir, backbone)
         classes = _classes(record_lib.read(workdir), kept, workdir)
@@ -188,10 +183,25 @@ def _of_part(arrays: Mapping[str, np.ndarray], part: str) -> dict[str, np.ndarra
     return {name.split(".", 2)[2]: x for name, x in found.items()}
 
 
-def _check_backbone(fingerprint: str, workdir: pathlib.Path, backbone: Backbone) -> None:
+def structures(config: ConfigDict, backbone: Backbone, head: heads.Head) -> Parts:
+    """Parameters like those of the parts of a run that are not its head's, for `changed_parts`."""
+    like = {
+        "prompt": draw_prompt(config, backbone),
+        "backbone": backbone.image_params(head.takes),
+    }
+    like = {part: x for part, x in like.items() if part in config.tune}
+    return like | none_yet(acting_prompt(config), backbone.embed_dim)
+
+
+def check_backbone_of(made: str, fingerprint: str, backbone: Backbone) -> None:
+    """Refuses another backbone than that which something was made with.
+
+    Raises:
+      UserError: names both.
+    """
     if fingerprint != backbone.fingerprint:
         raise UserError(
-            f"the run in {workdir} was made with the backbone {fingerprint}, and this one is "
+            f"{made} was made with the backbone {fingerprint}, and this one is "
             f"{backbone.fingerprint}: give the weights of that one"
         )
 
@@ -213,7 +223,7 @@ def _check_finished(workdir: pathlib.Path, backbone: Backbone) -> None:
             f"the run in {workdir} has not ended yet: give the command that began it again"
         )
     fingerprint = result.get("backbone_fingerprint", backbone.fingerprint)
-    _check_backbone(fingerprint, workdir, backbone)
+    check_backbone_of(f"the run in {workdir}", fingerprint, backbone)
 
 
 def _classes(record: record_lib.Record | None, kept: Kept | None, workdir: pathlib.Path) -> Classes:

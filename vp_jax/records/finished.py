@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vp_jax import distributed
 from vp_jax.errors import UserError
+from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import checkpoint_files
 from vp_jax.records.saved_checkpoints import SavedCheckpoints, set_aside
-from vp_jax.records.workdir import CHECKPOINTS, read_settings
+from vp_jax.records.workdir import CHECKPOINTS, RESULT, read_result, read_settings
 
 
 def open_checkpoints(workdir: pathlib.Path) -> SavedCheckpoints:
@@ -40,6 +42,22 @@ def going_on(workdir: pathlib.Path) -> str:
         if steps := checkpoint_files.steps(workdir / CHECKPOINTS):
             return f"the same command goes on from the last checkpoint, of step {steps[-1]}"
     return "nothing has been saved yet: the same command begins anew"
+
+
+def begun(workdir: pathlib.Path, what: str) -> dict[str, Any] | None:
+    """The result of what is finished in a folder, which it says; None where there is work to do.
+
+    A signal from now on says from where the same command goes on.
+
+    Args:
+      workdir: of a run, a sweep or a start.
+      what: which of them it is, in a word.
+    """
+    INTERRUPTS.begin(lambda: going_on(workdir))
+    found = read_result(workdir)
+    if found is not None:
+        distributed.say(f"this {what} is finished: {workdir / RESULT}")
+    return found
 
 
 def best_step(meta: Mapping[str, Any], workdir: pathlib.Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,11 +12,8 @@ from vp_jax.data.images.host_preprocess import preprocess_one
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 
-
-class Prepared(NamedTuple):
-    """An image by each of some rules, uint8 `[S, S, 3]`."""
-
-    images: tuple[np.ndarray, ...]
+Prepared: TypeAlias = tuple[np.ndarray, ...]
+"""An image by each of some rules, uint8 `[S, S, 3]`."""
 
 
 def prepare(
@@ -32,7 +29,7 @@ def prepare(
         found = pixels(image, number, upright)
     except UserError as error:
         return error
-    return Prepared(tuple(preprocess_one(found, rule) for rule in rules))
+    return tuple(preprocess_one(found, rule) for rule in rules)
 
 
 def stacked(batch: Sequence[Prepared | UserError], which: int, size: int, side: int) -> np.ndarray:
@@ -43,5 +40,5 @@ def stacked(batch: Sequence[Prepared | UserError], which: int, size: int, side: 
     images = np.zeros((size, side, side, 3), np.uint8)
     for place, one in enumerate(batch):
         if not isinstance(one, UserError):
-            images[place] = one.images[which]
+            images[place] = one[which]
     return images
