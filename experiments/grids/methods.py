@@ -75,7 +75,7 @@ METHODS = (
     Method(
         "ILM-VP frame",
         prompt("shrink({inner}) | frame({pad}) | normalize", **ADAM),
-        rates(0.03),
+        rates(0.3),
     ),
     Method(
         "every pixel",
@@ -83,14 +83,14 @@ METHODS = (
         rates(1.0),
         costly=True,
     ),
-    Method("low rank", prompt("low_rank(4) | normalize", **ADAM), rates(0.01)),
+    Method("low rank", prompt("low_rank(4) | normalize", **ADAM), rates(0.1)),
     Method("SMM", prompt(MASKED, **ADAM), rates(0.01)),
     Method(
         "affine, colour, border",
         prompt("border(affine | color) | normalize", **ADAM),
         rates(0.01),
     ),
-    Method("generator", prompt("normalize | generator({features})", **ADAM), rates(1e-3)),
+    Method("generator", prompt("normalize | generator({features})", **ADAM), rates(1e-2)),
     Method("4 clusters", prompt("normalize | cluster(pad({pad}), 4)"), rates(13.0)),
     Method(
         "ensemble of 3",
