@@ -27,8 +27,9 @@ from vp_jax.data.augment import Mixing, make_augment, make_mixing, mix_images
 from vp_jax.data.augment.operations import OPERATIONS, apply_operations
 from vp_jax.data.augment.policies import magnitude_table
 from vp_jax.data.images.preprocess import ResizeRule, preprocess_one
-from vp_jax.report import style, table
-from vp_jax.report.save import save_png
+from vp_jax.report import table
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.save import save_png
 
 SIDE = 60  # pixels of a picture
 STEPS = (0, 6, 12, 18, 24, 30)

@@ -13,8 +13,8 @@ from absl import app, flags
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from vp_jax.report import style
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.save import save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -27,8 +27,8 @@ from vp_jax.classifier import Classifier
 from vp_jax.host import files, user_cache
 from vp_jax.host.compilation_cache import keep_compiled_programs
 from vp_jax.host.progress_bar import progress_bar
-from vp_jax.report import style
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.save import save_png
 
 LEARNED = (
     "normalize | pad(4)",

@@ -19,9 +19,9 @@ from experiments.grids.pairs import PAIRS, located
 from experiments.grids.report import Rows
 from experiments.grids.trial import Trial
 from vp_jax import classifier, data
-from vp_jax.report import style
-from vp_jax.report.curves import panel
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.curves import panel
+from vp_jax.report.pictures.save import save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

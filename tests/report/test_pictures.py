@@ -10,9 +10,9 @@ from PIL import Image
 
 from vp_jax import report
 from vp_jax.errors import UserError
-from vp_jax.report.curves import series
-from vp_jax.report.examples import shorten
-from vp_jax.report.save import write
+from vp_jax.report.pictures.curves import series
+from vp_jax.report.pictures.examples import shorten
+from vp_jax.report.pictures.save import write
 
 
 def read(path) -> np.ndarray:

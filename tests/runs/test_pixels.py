@@ -14,7 +14,7 @@ from vp_jax.data.splits.split import Split
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
 from vp_jax.prompts.by_resize import by_resize
-from vp_jax.report import run_pictures
+from vp_jax.report.pictures import run_pictures
 from vp_jax.step.forward import make_outputs
 from vp_jax.step.sharding import make_mesh
 from vp_jax.training.feed import make_feed

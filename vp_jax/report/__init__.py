@@ -3,10 +3,10 @@
 matplotlib is imported when a picture is drawn, not before, and no global state of it is used.
 """
 
-from vp_jax.report.curves import curves
-from vp_jax.report.examples import examples
-from vp_jax.report.prompt_picture import prompt_picture
-from vp_jax.report.sweep_curves import sweep_curves
+from vp_jax.report.pictures.curves import curves
+from vp_jax.report.pictures.examples import examples
+from vp_jax.report.pictures.prompt_picture import prompt_picture
+from vp_jax.report.pictures.sweep_curves import sweep_curves
 from vp_jax.report.table import table
 from vp_jax.report.wording import before_training
 

@@ -7,8 +7,8 @@ import pathlib
 from vp_jax.assembly.trained import to_keep
 from vp_jax.records import classifier_file
 from vp_jax.records.mapping_file import write_mapping
+from vp_jax.report.pictures.run_pictures import draw_run
 from vp_jax.report.result import Result, make_result
-from vp_jax.report.run_pictures import draw_run
 from vp_jax.step.forward import head_params
 from vp_jax.training.calibration import Calibration, calibrate
 from vp_jax.training.experiment import Experiment

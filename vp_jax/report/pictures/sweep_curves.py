@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vp_jax.report import style
-from vp_jax.report.curves import MARKERS_UP_TO, panel, series
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.curves import MARKERS_UP_TO, panel, series
+from vp_jax.report.pictures.save import save_png
 
 _LEGEND_UP_TO = 24  # members
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from vp_jax.host.files import write
-from vp_jax.report.style import DPI
+from vp_jax.report.pictures.style import DPI
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

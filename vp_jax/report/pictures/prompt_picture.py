@@ -8,8 +8,8 @@ import textwrap
 import numpy as np
 
 from vp_jax.errors import UserError
-from vp_jax.report import style
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.save import save_png
 
 _SIDE = 672  # pixels of the longer side, at most
 _MARGIN = 24

@@ -9,9 +9,9 @@ import numpy as np
 from vp_jax import distributed, prompts
 from vp_jax.classifier import Classifier, of_experiment
 from vp_jax.records.metrics import read_metrics
-from vp_jax.report.curves import curves
-from vp_jax.report.examples import examples
-from vp_jax.report.prompt_picture import prompt_picture
+from vp_jax.report.pictures.curves import curves
+from vp_jax.report.pictures.examples import examples
+from vp_jax.report.pictures.prompt_picture import prompt_picture
 from vp_jax.report.wording import before_training
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vp_jax.report import style
-from vp_jax.report.save import save_png
+from vp_jax.report.pictures import style
+from vp_jax.report.pictures.save import save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,1 @@
+"""Pictures in files: a prompt, curves, examples."""
