@@ -18,9 +18,9 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records.record import task_classes
-from vp_jax.training.features import make_compute
 from vp_jax.training.feed import make_feed
-from vp_jax.training.frozen_features import tested_with_features
+from vp_jax.training.fitting.features import make_compute
+from vp_jax.training.fitting.frozen_features import tested_with_features
 
 
 class Ensemble(NamedTuple):

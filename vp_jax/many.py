@@ -24,7 +24,7 @@ from vp_jax.records.finished import begun
 from vp_jax.report.result import Result
 from vp_jax.report.sweep import finish_sweep
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.frozen_features import forget, with_features
+from vp_jax.training.fitting.frozen_features import forget, with_features
 from vp_jax.training.loop import Loop
 
 __all__ = ["grid", "parse_vary", "train_many"]

@@ -28,7 +28,7 @@ from vp_jax.step.forward import OF_PROMPT, head_params
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate
 from vp_jax.training.experiment import Experiment as Experiment
-from vp_jax.training.frozen_features import forget, with_features
+from vp_jax.training.fitting.frozen_features import forget, with_features
 from vp_jax.training.loop import Loop
 from vp_jax.training.loop_settings import LoopSettings as LoopSettings
 from vp_jax.training.probe import LinearProbe

@@ -26,7 +26,7 @@ from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
 from vp_jax.report.result import Result
 from vp_jax.report.start import finish_start
-from vp_jax.training.frozen_features import with_features
+from vp_jax.training.fitting.frozen_features import with_features
 from vp_jax.training.reptile import Reptile, Rounds, names_of
 
 __all__ = ["Rounds", "parse_tasks", "train_start"]

@@ -14,10 +14,10 @@ from random_weights import random_params
 from vp_jax import backbones, heads, prompts
 from vp_jax.backbones.clip.sizes import SIZES
 from vp_jax.heads.text import unit
-from vp_jax.step import optimizers
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Parts, make_forward, make_outputs
 from vp_jax.step.step import State, TrainStep, init_state, make_train_step
+from vp_jax.step.updates import optimizers
 
 LEARNING_RATE = 0.1
 MOMENTUM = 0.9

@@ -29,10 +29,10 @@ from authors_runs import (
 from vp_jax import heads
 from vp_jax.prompts import views
 from vp_jax.prompts.routing import Routing
-from vp_jax.step import optimizers, schedules
 from vp_jax.step.margins import margins
 from vp_jax.step.reptile import toward
-from vp_jax.training.centroids import centroids
+from vp_jax.step.updates import optimizers, schedules
+from vp_jax.training.fitting.centroids import centroids
 
 EPOCHS = {"schedule.drop_at": (0.5, 0.7)}
 """Of 20 epochs the authors' 72 % are 14, rounded down."""

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from vp_jax import prompts
-from vp_jax.step import gradients, optimizers
+from vp_jax.step.updates import gradients, optimizers
 
 NUMBERS = np.random.default_rng(0)
 IMAGES, LABELS = NUMBERS.uniform(size=(10, 8, 8, 3)), NUMBERS.integers(0, 4, 10)

@@ -220,7 +220,7 @@ def test_runs_without_classes_and_data_still_load(run, unfinished, images, copy,
 
 def test_a_linear_probe_takes_no_features_of_other_images(images, copy, tmp_path, monkeypatch):
     probe = {"head.solver": "optax"}
-    monkeypatch.setattr("vp_jax.training.features.forget", lambda folder: None)
+    monkeypatch.setattr("vp_jax.training.fitting.features.forget", lambda folder: None)
     train(images, tmp_path / "run", **probe)
     before = (tmp_path / "run/features/train.safetensors").read_bytes()
     shutil.rmtree(tmp_path / "run/checkpoints")  # as if it had been stopped before its first

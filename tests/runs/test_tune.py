@@ -214,7 +214,7 @@ def test_a_probe_that_was_killed_does_not_compute_its_features_again(probe, tmp_
         raise AssertionError("features are computed again")
 
     monkeypatch.setattr(
-        "vp_jax.training.features.make_compute", lambda *args: lambda *args: refuse()
+        "vp_jax.training.fitting.features.make_compute", lambda *args: lambda *args: refuse()
     )
     result = runs.train(COMBINATIONS["probe"], tmp_path / "cut")
     drop = dict.fromkeys(CHANGING)

@@ -19,8 +19,8 @@ from vp_jax.step.forward import Forward, Parts, make_forward, make_outputs
 from vp_jax.step.fsdp import gather_on_use
 from vp_jax.step.penalties import MARGINS
 from vp_jax.step.tally import Tally
-from vp_jax.training.centroids import none_yet
 from vp_jax.training.experiment import Advice, Experiment, HeadOfRun, MakeOptimizer
+from vp_jax.training.fitting.centroids import none_yet
 from vp_jax.training.loop_settings import LoopSettings
 
 HEAD_STREAM = 1

@@ -17,9 +17,9 @@ from vp_jax.step.forward import Parts, make_forward, make_outputs
 from vp_jax.step.fsdp import gather_on_use, put_frozen
 from vp_jax.step.sharding import put, replicated
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.features import make_compute
 from vp_jax.training.feed import HostFeed
-from vp_jax.training.frozen_features import with_values
+from vp_jax.training.fitting.features import make_compute
+from vp_jax.training.fitting.frozen_features import with_values
 
 
 def with_teacher(experiments: Sequence[Experiment]) -> list[Experiment]:

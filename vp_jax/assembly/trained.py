@@ -31,8 +31,8 @@ from vp_jax.records.finished import Best, load_best
 from vp_jax.records.saved_checkpoints import check_identity
 from vp_jax.records.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.step.forward import Parts
-from vp_jax.training.centroids import none_yet
 from vp_jax.training.experiment import Experiment
+from vp_jax.training.fitting.centroids import none_yet
 
 
 class Trained(NamedTuple):

@@ -10,9 +10,9 @@ from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.pictures.run_pictures import draw_run
 from vp_jax.report.result import Result, make_result
 from vp_jax.step.forward import head_params
-from vp_jax.training.calibration import Calibration, calibrate
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import final_test, tuned_parts
+from vp_jax.training.fitting.calibration import Calibration, calibrate
 from vp_jax.training.start import Outcome
 
 

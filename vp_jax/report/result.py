@@ -8,9 +8,9 @@ from vp_jax import data, prompts
 from vp_jax.data.tasks import scores
 from vp_jax.records.record import task_classes
 from vp_jax.records.state_arrays import size
-from vp_jax.training.calibration import Calibration
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
+from vp_jax.training.fitting.calibration import Calibration
 from vp_jax.training.progress import Progress
 from vp_jax.training.start import Outcome
 

@@ -11,12 +11,12 @@ import optax
 
 from vp_jax.data.augment import Mix, Mixing
 from vp_jax.errors import UserError
-from vp_jax.step.averaging import moving
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts
 from vp_jax.step.loss import PLAIN, Loss
 from vp_jax.step.penalties import Penalties
 from vp_jax.step.tally import Tally
+from vp_jax.step.updates.averaging import moving
 
 
 class Sums(NamedTuple):

@@ -1,1 +1,1 @@
-"""Training: the compiled step, the loops around it, and what a run keeps in its folder."""
+"""Training: feeds, loops over members, evaluation, and what is fitted before and after steps."""

@@ -23,11 +23,11 @@ from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put
-from vp_jax.training import centroids
 from vp_jax.training.advance import Pace, make_advance, rows
 from vp_jax.training.evaluation import Evaluation, make_evaluate_together
-from vp_jax.training.features import make_compute
-from vp_jax.training.head_start import fit_head
+from vp_jax.training.fitting import centroids
+from vp_jax.training.fitting.features import make_compute
+from vp_jax.training.fitting.head_start import fit_head
 from vp_jax.training.members import pick
 from vp_jax.training.start import Outcome, Start, make_meta
 

@@ -12,7 +12,7 @@ from vp_jax.heads.fit import linear_probe
 from vp_jax.records.metrics import Metrics
 from vp_jax.records.workdir import FEATURES
 from vp_jax.step.sharding import put
-from vp_jax.training import features as features_lib
+from vp_jax.training.fitting import features as features_lib
 from vp_jax.training.start import Outcome, Start
 
 

@@ -28,7 +28,7 @@ from vp_jax.step.step import State
 from vp_jax.training.evaluation import Evaluate, Evaluation, make_evaluate
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed, make_feed
-from vp_jax.training.mapping_fit import make_fit
+from vp_jax.training.fitting.mapping_fit import make_fit
 from vp_jax.training.members import Members
 from vp_jax.training.progress import Progress
 from vp_jax.training.zero_shot import ZeroShot

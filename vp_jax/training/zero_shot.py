@@ -11,7 +11,7 @@ from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put, replicated
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import Feed
-from vp_jax.training.mapping_fit import Fit, make_fit
+from vp_jax.training.fitting.mapping_fit import Fit, make_fit
 
 
 class ZeroShot:

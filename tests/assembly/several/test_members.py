@@ -17,7 +17,7 @@ from vp_jax.data.splits.device_permutation import device_permutation
 from vp_jax.data.splits.permutation import permutation
 from vp_jax.errors import UserError
 from vp_jax.report.summary import sweep_summary
-from vp_jax.step import optimizers
+from vp_jax.step.updates import optimizers
 
 
 def test_a_grid_has_every_combination_once():

@@ -14,8 +14,8 @@ from vp_jax.assembly.check_run import TUNABLE
 from vp_jax.assembly.compose import Optimization
 from vp_jax.assembly.parts.prompt import acting_prompt
 from vp_jax.prompts import Stage
-from vp_jax.step import gradients, optimizers, schedules, stage_rates
-from vp_jax.step.averaging import averaged
+from vp_jax.step.updates import gradients, optimizers, schedules, stage_rates
+from vp_jax.step.updates.averaging import averaged
 
 
 def learning_rates(config: ConfigDict) -> dict[str, float]:

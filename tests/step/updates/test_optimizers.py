@@ -4,7 +4,7 @@ import optax
 import pytest
 
 from vp_jax.errors import UserError
-from vp_jax.step import optimizers
+from vp_jax.step.updates import optimizers
 
 
 def descend(optimizer, steps=5):

@@ -5,7 +5,7 @@ import pytest
 import tiny_model
 
 from vp_jax.step import step as step_lib
-from vp_jax.step.averaging import averaged, moving
+from vp_jax.step.updates.averaging import averaged, moving
 
 
 def run(optimizer, steps):

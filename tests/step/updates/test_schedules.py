@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vp_jax.errors import UserError
-from vp_jax.step import schedules
+from vp_jax.step.updates import schedules
 
 
 def paper_rate(step, peak, warmup, total):

@@ -21,9 +21,9 @@ from vp_jax.prompts import Chain
 from vp_jax.records.workdir import FEATURES
 from vp_jax.step.forward import Parts, make_outputs
 from vp_jax.step.fsdp import gather_on_use, put_frozen
-from vp_jax.training import features as features_lib
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import HostFeed, base_of
+from vp_jax.training.fitting import features as features_lib
 
 Compute = Callable[[Split], np.ndarray]
 

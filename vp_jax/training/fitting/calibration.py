@@ -11,8 +11,8 @@ from vp_jax import data, distributed
 from vp_jax.heads import calibration_error, fit_temperature
 from vp_jax.step.forward import Parts
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.features import make_compute
 from vp_jax.training.feed import HostFeed
+from vp_jax.training.fitting.features import make_compute
 
 
 class Calibration(NamedTuple):

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from vp_jax.errors import UserError
-from vp_jax.step import gradients
+from vp_jax.step.updates import gradients
 
 DRAWN = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 
 from vp_jax import prompts
 from vp_jax.errors import UserError
-from vp_jax.step import optimizers, stage_rates
+from vp_jax.step.updates import optimizers, stage_rates
 
 STAGES = ("normalize", "pad", "fixed_patch")
 PARAMS = {

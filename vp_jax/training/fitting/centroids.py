@@ -11,7 +11,7 @@ from vp_jax.prompts.routing import Routing
 from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.frozen_features import make_compute
+from vp_jax.training.fitting.frozen_features import make_compute
 
 SAMPLE = 1000
 """Training images whose features are looked at, drawn by the seed; or all, where there are fewer,

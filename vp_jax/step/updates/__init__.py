@@ -1,0 +1,1 @@
+"""From gradients to changes: transformations, optimisers, rates, schedules, means over steps."""
