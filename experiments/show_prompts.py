@@ -22,7 +22,7 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
-from vp_jax import classifier, config_files, prompts, runs
+from vp_jax import config_files, prompts, restored, runs
 from vp_jax.classifier import Classifier
 from vp_jax.host import files, user_cache
 from vp_jax.host.compilation_cache import keep_compiled_programs
@@ -90,7 +90,7 @@ def learned(text: str, folder: pathlib.Path) -> Classifier:
     config.optimizer.learning_rate = FAST if "pad" in text or "affine" in text else RATE
     workdir = folder / re.sub(r"\W+", "_", text)
     runs.train(config, workdir)
-    return classifier.load(workdir)
+    return restored.load(workdir)
 
 
 def fixed(text: str, images: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ LAYERS = (
     "config",
     "assembly",
     "classifier",
+    "restored",
     "report",
     "answers",
     "runs",

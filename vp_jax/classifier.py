@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +15,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vp_jax import data, heads, prompts
-from vp_jax.assembly.bundle import load_bundle
-from vp_jax.assembly.trained import best_of, load_trained, temperature_of
 from vp_jax.backbones import Backbone
 from vp_jax.data.images.given import pixels, single_images
 from vp_jax.data.images.host_preprocess import preprocess_one
@@ -25,9 +22,7 @@ from vp_jax.data.images.prepared import Prepared, prepare, stacked
 from vp_jax.data.images.preprocess import preprocess
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
-from vp_jax.host import files
 from vp_jax.host.in_order import map_in_order
-from vp_jax.records import classifier_file
 from vp_jax.step.forward import (
     NO_LABEL,
     OF_PROMPT,
@@ -39,9 +34,8 @@ from vp_jax.step.forward import (
     resize_rule,
     seen_rule,
 )
-from vp_jax.step.fsdp import gather_on_use, put_frozen
+from vp_jax.step.fsdp import gather_on_use
 from vp_jax.step.sharding import AS_PLACED, by_example, put, replicated
-from vp_jax.training.experiment import Experiment
 
 if TYPE_CHECKING:
     from vp_jax.data.images.given import GivenImage, GivenImages
@@ -265,7 +259,7 @@ class Classifier:
             for number in itertools.count():
                 batch = list(itertools.islice(made, self.batch_size))
                 if number == 0 and batch:
-                    size = min(size, _multiple(1 << (len(batch) - 1).bit_length(), self.mesh.size))
+                    size = min(size, multiple(1 << (len(batch) - 1).bit_length(), self.mesh.size))
                 ahead = (self._run(program, parts, batch, size, number), batch) if batch else None
                 if computed is not None:
                     for row, one in zip(np.asarray(computed[0]), computed[1], strict=False):
@@ -304,87 +298,6 @@ class Classifier:
         return prepare(image, number, self._rules, self.upright)
 
 
-def load(
-    workdir: str | pathlib.Path,
-    *,
-    weights: str | None = None,
-    backbone: Backbone | None = None,
-    batch_size: int | None = None,
-    experiment: Experiment | None = None,
-) -> Classifier:
-    """The classifier that a run has trained, at its best step. Reads no data, changes nothing.
-
-    Args:
-      workdir: of a training, finished or with a checkpoint; of a sweep, the folder of a member; or
-        a bundle, the file that `vp_jax.export` has written of one.
-      weights: where the backbone's weights are now, if not where they were.
-      backbone: the user's own one, if the run was made with one.
-      batch_size: images at a time, if not as in training; rounded up to a multiple of the devices.
-      experiment: the parts of a run that was made of them, instead of all these.
-
-    Raises:
-      UserError: there is no run or no checkpoint, something of it is missing or damaged, or the
-        backbone is another one.
-
-    >>> vp_jax.load("runs/quickstart").predict("digit.png")  # doctest: +SKIP
-    Prediction(name='seven', probability=0.98, label=7)
-    """
-    workdir = files.expanded(workdir)
-    if experiment is not None:
-        return restore(experiment, workdir, put_frozen(experiment.frozen, experiment.mesh))[0]
-    from_file = load_bundle if workdir.is_file() else load_trained
-    trained = from_file(workdir, weights, backbone, batch_size)
-    parts = put(trained.parts, replicated(trained.mesh))
-    if "backbone" not in parts:
-        frozen = {"backbone": trained.backbone.image_params(trained.head.takes)}
-        parts |= put_frozen(frozen, trained.mesh)
-    return Classifier(
-        class_names=trained.class_names,
-        prompt=trained.prompt,
-        head=trained.head,
-        backbone=trained.backbone,
-        parts=parts,
-        mesh=trained.mesh,
-        key=trained.key,
-        batch_size=_multiple(trained.batch_size, trained.mesh.size),
-        upright=trained.upright,
-        temperature=trained.temperature,
-    )
-
-
-def of_experiment(experiment: Experiment, parts: Parts) -> Classifier:
-    """The classifier of a run whose parts are in memory, with some parameters."""
-    return Classifier(
-        class_names=experiment.task.class_names,
-        prompt=experiment.prompt,
-        head=experiment.head.head,
-        backbone=experiment.backbone,
-        parts=parts,
-        mesh=experiment.mesh,
-        key=experiment.key,
-        batch_size=_multiple(experiment.loop.batch_size, experiment.mesh.size),
-        upright=experiment.task.task.upright,
-    )
-
-
-def restore(experiment: Experiment, workdir: pathlib.Path, frozen: Parts) -> tuple[Classifier, int]:
-    """The classifier of a run whose parts are in memory, and its best step.
-
-    Args:
-      experiment: the run.
-      workdir: its folder.
-      frozen: the parameters that do not change, on the devices.
-
-    Raises:
-      UserError: there is no checkpoint, or it does not belong to the experiment.
-    """
-    step, changed = best_of(experiment, workdir)
-    parts = {**frozen, **put(changed, replicated(experiment.mesh))}
-    temperature = temperature_of(classifier_file.read(workdir))
-    classifier = dataclasses.replace(of_experiment(experiment, parts), temperature=temperature)
-    return classifier, step
-
-
 def to_probabilities(forward: Forward, temperature: float = 1.0) -> Forward:
     """From parts and images to the probabilities of the classes, float32 `[B, K]`."""
 
@@ -395,6 +308,6 @@ def to_probabilities(forward: Forward, temperature: float = 1.0) -> Forward:
     return probabilities
 
 
-def _multiple(count: int, of: int) -> int:
+def multiple(count: int, of: int) -> int:
     """The least multiple that is not below a count."""
     return -(-count // of) * of

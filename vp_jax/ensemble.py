@@ -10,7 +10,7 @@ import numpy as np
 
 from vp_jax.assembly.setup import task_again
 from vp_jax.backbones import Backbone
-from vp_jax.classifier import load, to_probabilities
+from vp_jax.classifier import to_probabilities
 from vp_jax.data import TaskData
 from vp_jax.data.tasks.classes import order
 from vp_jax.data.tasks.contents import Contents, aligned
@@ -18,6 +18,7 @@ from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records.record import task_classes
+from vp_jax.restored import load
 from vp_jax.training.feed import make_feed
 from vp_jax.training.fitting.features import make_compute
 from vp_jax.training.fitting.frozen_features import tested_with_features

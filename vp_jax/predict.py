@@ -54,12 +54,12 @@ def main(argv: Sequence[str]) -> None:
     if given.top < 1 or not 0 <= given.threshold <= 1:
         raise UserError("--top must be at least 1, and --threshold a probability from 0 to 1")
 
-    from vp_jax import classifier
     from vp_jax.answers import answer_all
     from vp_jax.report.predictions import writer
+    from vp_jax.restored import load
 
     kind = given.format or ("table" if sys.stdout.isatty() else "csv")
-    model = classifier.load(given.workdir, weights=given.weights, batch_size=given.batch_size)
+    model = load(given.workdir, weights=given.weights, batch_size=given.batch_size)
     write = writer(kind, model.class_names, given.top, given.by_folder, sys.stdout)
     names = lines(sys.stdin) if paths == ["-"] else iter(paths)
     count = answer_all(model, names, write, given.top, given.threshold, given.by_folder)

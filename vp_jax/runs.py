@@ -16,7 +16,6 @@ from vp_jax.assembly.teacher import with_teacher
 from vp_jax.assembly.texts.text_features import keep_text_features
 from vp_jax.assembly.trained import complete
 from vp_jax.backbones import Backbone
-from vp_jax.classifier import of_experiment, restore
 from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
@@ -24,6 +23,7 @@ from vp_jax.records.finished import begun
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
+from vp_jax.restored import of_experiment, restore
 from vp_jax.step.forward import OF_PROMPT, head_params
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.training.evaluation import make_evaluate

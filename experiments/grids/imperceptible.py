@@ -18,7 +18,7 @@ from experiments.grids.methods import ADAM, BATCH, SHARED, rates
 from experiments.grids.pairs import PAIRS, located
 from experiments.grids.report import Rows
 from experiments.grids.trial import Trial
-from vp_jax import classifier, data
+from vp_jax import data, restored
 from vp_jax.report.pictures import style
 from vp_jax.report.pictures.curves import panel
 from vp_jax.report.pictures.save import save_png
@@ -104,7 +104,7 @@ def _images(
         if run is None:
             found.append((str(epsilon), None))
             continue
-        model = classifier.load(run)
+        model = restored.load(run)
         if image is None:
             task = trial.config().task
             test = data.load_task(task.name, resize=model.rule, data_dir=task.data_dir).test

@@ -185,7 +185,7 @@ def test_imperceptible_prompts_are_drawn_as_far_as_they_are_finished(tmp_path, m
     image = np.full((1, 8, 8, 3), 100, np.uint8)
     test = types.SimpleNamespace(test=types.SimpleNamespace(images=image))
     monkeypatch.setenv("VP_JAX_DATA", "/data")
-    monkeypatch.setattr(imperceptible.classifier, "load", lambda run: Model())
+    monkeypatch.setattr(imperceptible.restored, "load", lambda run: Model())
     monkeypatch.setattr(imperceptible.data, "load_task", lambda *_, **__: test)
     trials = imperceptible.trials((0, 1))
     rows = {}

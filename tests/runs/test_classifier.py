@@ -396,7 +396,7 @@ assert found.probabilities(np.load("images.npy")[0]).shape == (10,)
 def test_the_package_is_as_light_as_before():
     code = """
 import sys, vp_jax
-assert not {"jax", "numpy", "vp_jax.classifier"} & set(sys.modules)
+assert not {"jax", "numpy", "vp_jax.classifier", "vp_jax.restored"} & set(sys.modules)
 assert callable(vp_jax.load)
 assert not {"tensorflow", "torch", "PIL"} & set(sys.modules)
 """

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vp_jax import distributed
-from vp_jax.classifier import of_experiment
 from vp_jax.records.metrics import read_metrics
 from vp_jax.report.finish import write_predictor
 from vp_jax.report.pictures.run_pictures import draw_prompt
 from vp_jax.report.result import Result
 from vp_jax.report.table import table
+from vp_jax.restored import of_experiment
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.reptile import Rounds
 from vp_jax.training.start import Outcome

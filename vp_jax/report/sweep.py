@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from vp_jax.assembly.several.vary import label
-from vp_jax.classifier import of_experiment
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics
 from vp_jax.report.finish import calibrated, write_predictor
 from vp_jax.report.pictures.run_pictures import draw_prompt
 from vp_jax.report.pictures.sweep_curves import sweep_curves
 from vp_jax.report.result import Result, images_per_second, make_result
+from vp_jax.restored import of_experiment
 from vp_jax.training.evaluation import measure
 from vp_jax.training.final_test import FinalTest
 from vp_jax.training.loop import Loop

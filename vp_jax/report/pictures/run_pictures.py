@@ -7,12 +7,13 @@ import pathlib
 import numpy as np
 
 from vp_jax import distributed, prompts
-from vp_jax.classifier import Classifier, of_experiment
+from vp_jax.classifier import Classifier
 from vp_jax.records.metrics import read_metrics
 from vp_jax.report.pictures.curves import curves
 from vp_jax.report.pictures.examples import examples
 from vp_jax.report.pictures.prompt_picture import prompt_picture
 from vp_jax.report.wording import before_training
+from vp_jax.restored import of_experiment
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
 from vp_jax.training.start import Outcome
