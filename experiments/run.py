@@ -11,7 +11,8 @@ in one program where that is possible. The same command goes on after any interr
 finished is not repeated, and what failed is told at the end and stops nothing. At the end stand
 `table.md`, `table.csv` and `report.html` in --workdir, of all that is finished by then.
 
---plan only says what there is to do, and how long it will take.
+--plan only says what there is to do, and how long it will take. --known=FILE takes a `table.csv` of
+another machine: cells that are whole in it are not made again, and stand in the new table too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from absl import app, flags, logging
 
 import vp_jax
 from experiments import grids
-from experiments.grids import report, runner
+from experiments.grids import measured, report, runner
 from experiments.grids import trial as trial_lib
 from experiments.grids.trial import Trial
 from vp_jax.backbones.flops import model_flops
@@ -94,6 +95,9 @@ def main(argv: Sequence[str]) -> None:
             raise UserError(
                 f"--only={','.join(only)} names none of {', '.join(t.key for t in every)}"
             )
+        known = measured.read_csv(files.expanded(values.known)) if values.known else {}
+        known = measured.whole(every, known)
+        trials = [t for t in trials if (t.column, t.row) not in known]
         if values.plan:
             print(plan(trials, workdir))
             return
@@ -106,7 +110,7 @@ def main(argv: Sequence[str]) -> None:
         missing = [t for t in trials if trial_lib.finished(t, workdir / t.key) < t.runs]
         failures = runner.run_all(missing, workdir, values.workers, command)
         found = {(t.column, t.row): trial_lib.read(t, workdir / t.key) for t in every}
-        rows = {place: row for place, row in found.items() if row is not None}
+        rows = {place: row for place, row in found.items() if row is not None} | known
         about = (
             f"`python -m experiments.run {name} --seeds={','.join(values.seeds)}`; vp_jax"
             f" {vp_jax.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}"
@@ -130,5 +134,6 @@ if __name__ == "__main__":
     flags.DEFINE_list("only", None, "parts of the names of cells, as in digits/padding")
     flags.DEFINE_integer("workers", 1, "cells beside each other", lower_bound=1)
     flags.DEFINE_bool("plan", False, "say what is to do, and do nothing")
+    flags.DEFINE_string("known", None, "a table.csv of cells that were made elsewhere")
     flags.DEFINE_string("trial", None, "make one cell in this process")
     app.run(main)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.grids import trial as trial_lib
+from experiments.grids.measured import Rows
 from experiments.grids.methods import ADAM, BATCH, SHARED, rates
 from experiments.grids.pairs import PAIRS, located
-from experiments.grids.report import Rows
 from experiments.grids.trial import Trial
 from vp_jax import data, restored
 from vp_jax.report.pictures import style

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from experiments.grids.measured import Rows, to_csv
 from experiments.grids.trial import Row, Trial
 from vp_jax.host import files
-
-Rows = Mapping[tuple[str, str], Row]
-"""By column and row of the table."""
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -36,6 +32,24 @@ def removed(row: Row, base: Row | None) -> float | None:
     if base is None or statistics.mean(base.test) == 1:
         return None
     return 1 - (1 - statistics.mean(row.test)) / (1 - statistics.mean(base.test))
+
+
+def reached(row: Row, base: Row | None) -> float | None:
+    """After which share of another row's updates this one is as good as that at its best.
+
+    Both by the mean over seeds of the accuracy on val; infinite where it never is; None where that
+    has not trained.
+    """
+    if base is None or not (curve := _mean(row.curves)) or not (whole := _mean(base.curves)):
+        return None
+    aim = statistics.mean(base.val)
+    steps = [step for step, value in curve.items() if value >= aim]
+    return min(steps, default=float("inf")) / max(max(whole), 1)
+
+
+def _mean(curves: Sequence[dict[int, float]]) -> dict[int, float]:
+    steps = set.intersection(*(set(curve) for curve in curves)) if curves else set()
+    return {s: statistics.mean(curve[s] for curve in curves) for s in sorted(steps)}
 
 
 def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], list[list[str]]]:
@@ -62,12 +76,20 @@ def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], li
                 continue
             text = spread(own[column].test)
             line.append(f"**{text}**" if means[column, name] == best[column] else text)
-        shares = [removed(row, rows.get((column, base))) for column, row in own.items()]
-        known = [share for share in shares if share is not None]
-        line.append(f"{100 * statistics.mean(known):.0f} %" if known else "-")
+
+        def against(of: Callable[[Row, Row | None], float | None]) -> list[float]:
+            found = [of(row, rows.get((column, base))) for column, row in own.items()]  # noqa: B023
+            return [x for x in found if x is not None]
+
+        shares, updates = against(removed), against(reached)
+        line.append(f"{100 * statistics.mean(shares):.0f} %" if shares else "-")
+        line.append(_shares(updates) if updates else "-")
         line.append(_range([row.parameters for row in own.values()]))
+        speeds = [row.images_per_second for row in own.values() if row.images_per_second]
+        line.append(_range([round(speed) for speed in speeds]) if speeds else "-")
         body.append(line)
-    return ["method", *columns, f"errors of {base} removed", "parameters"], body
+    more = (f"errors of {base} removed", f"after which share of its updates as good as {base}")
+    return ["method", *columns, *more, "parameters", "images/s"], body
 
 
 def write(
@@ -92,7 +114,7 @@ def write(
     ]
     texts = {
         "table.md": _markdown(headers, body, about, left_out),
-        "table.csv": _csv(trials, rows),
+        "table.csv": to_csv(trials, rows),
         "report.html": _page(headers, body, trials, rows, about, left_out),
     }
     for name, text in texts.items():
@@ -107,27 +129,6 @@ def _markdown(
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     missing = "".join(f"- {line}\n" for line in left_out)
     return f"{text}\n\n{about}\n" + (f"\nNot in it:\n\n{missing}" if missing else "")
-
-
-def _csv(trials: Sequence[Trial], rows: Rows) -> str:
-    """A line a run that counts, and one a choice that was tried and is not shown."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ("column", "row", "choice", "shown", "seed", "val", "test", "parameters", "images/s")
-    )
-    for trial in trials:
-        row = rows.get((trial.column, trial.row))
-        if row is None:
-            continue
-        speed = "" if row.images_per_second is None else f"{row.images_per_second:.1f}"
-        for seed, val, test in zip(row.seeds, row.val, row.test, strict=True):
-            place = (trial.column, trial.row, dict(row.choice), "yes", seed)
-            writer.writerow((*place, val, test, row.parameters, speed))
-        for choice, val in row.tried:
-            if choice != row.choice:
-                writer.writerow((trial.column, trial.row, dict(choice), "no", "", val, "", "", ""))
-    return out.getvalue()
 
 
 def _page(
@@ -170,6 +171,14 @@ def _page(
 def _bold(text: str) -> str:
     inner = text.removeprefix("**").removesuffix("**")
     return html.escape(inner) if inner == text else f"<b>{html.escape(inner)}</b>"
+
+
+def _shares(values: Sequence[float]) -> str:
+    """The least and the greatest in percent; `never` for what is infinite."""
+    ends = dict.fromkeys(
+        "never" if x == float("inf") else f"{100 * x:.0f} %" for x in (min(values), max(values))
+    )
+    return " to ".join(ends)
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -17,11 +17,13 @@ from vp_jax.assembly.parts.head import is_probe
 from vp_jax.assembly.several.members import VARIED
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.metrics import read_metrics
 
 Settings = Mapping[str, Any]
 SEED = "seed"
 CHOICES = "choices"
 SEEDS = "seeds"
+VAL = "val/accuracy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Row:
       images_per_second: of the train loop, the median; None where nothing trained by steps.
       tried: all choices with their accuracies on val, with the first seed.
       failed: members without a result, each with the reason.
+      curves: the accuracies on val by step, with each of the seeds.
     """
 
     choice: Settings
@@ -107,6 +110,7 @@ class Row:
     images_per_second: float | None
     tried: list[tuple[Settings, float]]
     failed: list[str]
+    curves: list[dict[int, float]] = dataclasses.field(default_factory=list)
 
 
 def run(trial: Trial, folder: pathlib.Path) -> None:
@@ -169,6 +173,7 @@ def read(trial: Trial, folder: pathlib.Path) -> Row | None:
     failed = [str(own) for number, own in enumerate(trial.tried) if number not in tried]
     failed += [str(o) for number, o in enumerate(trial.repeated(chosen)) if number not in further]
     results = [tried[best], *further.values()]
+    places = [folder / CHOICES / str(best), *(folder / SEEDS / str(n) for n in further)]
     speeds = [r["images_per_second"] for r in results if r["images_per_second"]]
     return Row(
         choice=chosen,
@@ -180,6 +185,7 @@ def read(trial: Trial, folder: pathlib.Path) -> Row | None:
         images_per_second=statistics.median(speeds) if speeds else None,
         tried=[(trial.choices[number], r["val_accuracy"] or 0.0) for number, r in tried.items()],
         failed=[f"{own}: no result" for own in failed],
+        curves=[_curve(place) for place in places],
     )
 
 
@@ -187,6 +193,12 @@ def _results(folder: pathlib.Path, count: int) -> dict[int, dict[str, Any]]:
     """Of the runs in a folder, those that are finished, by their numbers."""
     found = {n: workdir_lib.read_result(folder / str(n)) for n in range(count)}
     return {number: result for number, result in found.items() if result is not None}
+
+
+def _curve(run: pathlib.Path) -> dict[int, float]:
+    """The accuracies of a run on val, by step."""
+    found = read_metrics(run)
+    return {int(row["step"]): row[VAL] for row in found if VAL in row}
 
 
 def _best(tried: Mapping[int, Mapping[str, Any]]) -> int:

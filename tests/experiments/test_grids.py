@@ -1,6 +1,7 @@
 """The runner of grids: settings that exist, cells that fail alone, tables that say what was run."""
 
 import csv
+import json
 import pathlib
 import re
 import sys
@@ -14,9 +15,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from experiments import grids  # noqa: E402
-from experiments.grids import mappings, report, runner, trial  # noqa: E402
+from experiments.grids import mappings, measured, report, runner, trial  # noqa: E402
 from vp_jax import cli  # noqa: E402
 from vp_jax.assembly.checks import check  # noqa: E402
+from vp_jax.errors import UserError  # noqa: E402
 from vp_jax.records import workdir as workdir_lib  # noqa: E402
 
 
@@ -83,6 +85,9 @@ def write_results(folder, results):
             content["zero_shot_test_accuracy"] = 0.1
             path = folder / str(number) / workdir_lib.RESULT
             workdir_lib.write_json(path, {**content, "images_per_second": 10.0 * (number + 1)})
+            rows = ({"step": 10 * (i + 1), "val/accuracy": val * i} for i in range(2))
+            lines = [json.dumps(row) for row in ({"step": 5, "train/loss": 1.0}, *rows)]
+            (path.parent / workdir_lib.METRICS).write_text("\n".join(lines) + "\n")
 
 
 def test_what_is_chosen_is_the_best_on_val_whatever_test_says(tmp_path):
@@ -156,8 +161,10 @@ def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
     }
     report.write(tmp_path, [base, better, missing], rows, "a row", "the command")
     lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines[2] == "| a row | 55.0 ± 7.1 | 0 % | 7 |"
-    assert lines[3] == "| better | **75.0 ± 7.1** | 44 % | 7 |"  # 0.25 of 0.45 are left
+    assert lines[2] == "| a row | 55.0 ± 7.1 | 0 % | 100 % | 7 | 10 |"
+    assert (
+        lines[3] == "| better | **75.0 ± 7.1** | 44 % | 100 % | 7 | 15 |"
+    )  # 0.25 of 0.45 are left
     assert "- a task, <lost>: no result" in lines
     page = (tmp_path / "report.html").read_text()
     assert "<b>75.0 ± 7.1</b>" in page and "&lt;lost&gt;" in page and "<lost>" not in page
@@ -169,6 +176,49 @@ def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
         ("better", "0", "0.7"),
         ("better", "1", "0.8"),
     ]
+
+
+def row(curves, val=0.8, **more):
+    choice = {"optimizer.learning_rate": 1.0}
+    values = {"zero_shot": None, "images_per_second": None, **more}
+    seeds = list(range(len(curves)))
+    return trial.Row(
+        choice, seeds, [val] * len(seeds), [0.1] * len(seeds), parameters=3, tried=[(choice, val)],
+        failed=[], curves=curves, **values,
+    )  # fmt: skip
+
+
+def test_after_which_share_of_the_updates_it_is_as_good():
+    base = row([{100: 0.5, 200: 0.8}])
+    assert report.reached(base, base) == 1
+    assert report.reached(row([{0: 0.8, 200: 0.9}]), base) == 0
+    assert report.reached(row([{0: 0.2, 20: 0.9}, {0: 0.2, 20: 0.7}]), base) == 0.1
+    assert report.reached(row([{0: 0.2, 20: 0.9}, {0: 0.2, 20: 0.69}]), base) == float("inf")
+    assert report.reached(row([{}]), base) is None and report.reached(base, None) is None
+
+
+def test_a_csv_says_all_that_the_table_needs(tmp_path):
+    own = trial.Trial("t, t", "r", {}, small().choices, (0, 1), images=1)
+    write_results(tmp_path / "choices", [(0.5, 0.9), (0.7, 0.1)])
+    write_results(tmp_path / "seeds", [(0.4, 0.2)])
+    rows = {("t, t", "r"): trial.read(own, tmp_path), ("t", "q"): row([{}], zero_shot=0.5)}
+    other = trial.Trial("t", "q", {}, [{"optimizer.learning_rate": 1.0}], (0,), images=1)
+    path = tmp_path / "table.csv"
+    path.write_text(measured.to_csv([own, other], rows))
+    found = measured.read_csv(path)
+    for own_row in rows.values():
+        own_row.tried.sort(key=lambda pair: pair[0] != own_row.choice)
+    assert found == rows and found["t, t", "r"].curves == [{10: 0.0, 20: 0.7}, {10: 0.0, 20: 0.4}]
+    assert measured.whole([own, other], found) == rows
+    changed = trial.Trial("t, t", "r", {}, [{}, {"optimizer.learning_rate": 2.0}], (0, 1), 1)
+    more_seeds = trial.Trial("t", "q", {}, other.choices, (0, 1), 1)
+    assert measured.whole([changed, more_seeds], found) == {}
+    path.write_text("nonsense")
+    with pytest.raises(UserError, match="is no table.csv"):
+        measured.read_csv(tmp_path)
+    path.write_text("column,row\na,b\n")
+    with pytest.raises(UserError, match="is no table.csv"):
+        measured.read_csv(path)
 
 
 def test_imperceptible_prompts_are_drawn_as_far_as_they_are_finished(tmp_path, monkeypatch):
