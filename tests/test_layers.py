@@ -43,6 +43,7 @@ LAYERS = (
     "evaluate",
     "predict",
     "export",
+    "list_runs",
 )
 """What stands in `vp_jax`, lowest first."""
 ROOMS = {
@@ -116,6 +117,7 @@ ROOMS = {
         "check_head",
         "checks",
         "several",
+        "go_on",
         "own_parts",
         "setup",
         "plan",
@@ -155,7 +157,7 @@ ROOMS = {
 DOOR = (
     *("config", "config_files", "overrides", "assembly"),
     *("command_flags", "cli", "train", "train_many", "train_start"),
-    *("evaluate", "predict", "export"),
+    *("evaluate", "predict", "export", "list_runs"),
 )
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many", "starts")

@@ -1,4 +1,4 @@
-"""Config files: found by name or path from any folder, and loaded.
+"""Config files: found by name or path from any folder, and loaded; also settings of a run.
 
 The package's own lie in `configs/` at the top of its source tree and travel with it, as
 `vp_jax/configs` where it is installed.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import pathlib
 from typing import TYPE_CHECKING
 
-from vp_jax.errors import UserError, unknown
+from vp_jax.config import default, from_json
+from vp_jax.errors import UserError, brief, unknown
 from vp_jax.host import files
+from vp_jax.records.names import MADE_IN, MEMBERS, REPTILE
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -64,10 +67,11 @@ def find(text: str) -> pathlib.Path:
 
 
 def load(text: str) -> ConfigDict:
-    """The config that a file's `get_config()` returns, locked.
+    """The config that a file's `get_config()` returns, locked; or the settings of a run.
 
     Args:
-      text: a name or path, as `find` takes it.
+      text: a name or path, as `find` takes it; or the `config.json` of a run, a sweep or a start,
+        whose members and tasks are left out.
 
     Raises:
       UserError: no such file, or it fails, or it has no `get_config`.
@@ -75,6 +79,8 @@ def load(text: str) -> ConfigDict:
     from ml_collections import ConfigDict
 
     file = find(text)
+    if file.suffix == ".json":
+        return _settings_of_a_run(file).lock()
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise UserError(f"the config {text} is not a Python file")
@@ -96,9 +102,33 @@ def load(text: str) -> ConfigDict:
     return config.lock()
 
 
+def _settings_of_a_run(file: pathlib.Path) -> ConfigDict:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"the settings {file} cannot be read: {brief(error)}") from error
+    if not isinstance(found, dict) or not {"tune", "task", "prompt"} <= found.keys():
+        raise UserError(
+            f"{file} does not hold the settings of a run: give the config.json of its workdir"
+        )
+    if MADE_IN in found:
+        raise UserError(
+            f"the run of {file} was made in Python, of parts that no settings can make again"
+        )
+    config = from_json({k: v for k, v in found.items() if k not in (MEMBERS, REPTILE)}, file)
+    valid = list(default())
+    for name in set(config) - set(valid):
+        raise unknown(f"setting in {file}:", name, valid)
+    return config
+
+
 def help_text() -> str:
     """The configs of the package, a line each with what it is for, and where they are."""
-    lines = [f"configs, given as --config=NAME, or a file of your own; those in {folder()}:", ""]
+    lines = [
+        "configs, given as --config=NAME, or a file of your own, or the config.json of a run; "
+        f"those in {folder()}:",
+        "",
+    ]
     for name in names():
         source = (folder() / f"{name}{_ENDING}").read_text(encoding="utf-8")
         about, *_ = (ast.get_docstring(ast.parse(source)) or "").splitlines() or [""]

@@ -14,12 +14,12 @@ from vp_jax import data, heads, jaxprs, prompts
 from vp_jax.assembly.check_run import check_loop, check_penalties, check_seed, check_tune
 from vp_jax.assembly.compose import NOTHING_LEARNS, Optimization, compose, keys_of
 from vp_jax.assembly.parts.prompt import check_needs
-from vp_jax.assembly.settings import MADE_IN
 from vp_jax.backbones import Backbone
 from vp_jax.backbones.weights.fingerprint import fingerprint
 from vp_jax.data.augment import Augment, Mixing
 from vp_jax.errors import UserError, brief
 from vp_jax.prompts.base import Prompt
+from vp_jax.records.names import MADE_IN
 from vp_jax.step.forward import Parts, resize_rule, seen_rule
 from vp_jax.step.sharding import check_batch_size, make_mesh
 from vp_jax.training.experiment import Experiment, HeadOfRun

@@ -14,9 +14,7 @@ from vp_jax.backbones import Backbone
 from vp_jax.config import from_json
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
-
-MADE_IN = "made_in"
-"""Among what is kept of a run instead of settings, if it was made of parts."""
+from vp_jax.records.names import MADE_IN
 
 
 def settled(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:

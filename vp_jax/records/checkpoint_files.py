@@ -6,53 +6,19 @@ an OCDBT database of zarr arrays, which TensorStore reads.
 
 from __future__ import annotations
 
-import json
 import pathlib
-from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
+from vp_jax.records.checkpoint_meta import META, read_json, read_meta
+from vp_jax.records.checkpoint_meta import steps as steps
 from vp_jax.records.damage import Damaged
 from vp_jax.records.safe_folder import SafeFolder
 from vp_jax.records.state_arrays import digest
 
-META = "meta/metadata"
 STATE = "state"
 _ARRAY = "/.zarray"
-
-
-def steps(folder: pathlib.Path) -> list[int]:
-    """Steps of the checkpoints in a folder, ascending; those that are not complete have longer
-    names.
-
-    Raises:
-      OSError: it cannot be read.
-    """
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
-
-
-def read_meta(checkpoint: pathlib.Path) -> dict[str, Any]:
-    """The JSON object that a checkpoint carries.
-
-    Raises:
-      Damaged: there is none.
-      OSError: it cannot be read.
-    """
-    meta = _read_json(checkpoint, META)
-    for name, kind in {"identity": dict, "progress": dict, "digest": str}.items():
-        if not isinstance(meta, dict) or not isinstance(meta.get(name), kind):
-            raise Damaged(f"{META} has no {name}")
-    return meta
-
-
-def _read_json(checkpoint: pathlib.Path, name: str) -> Any:
-    try:
-        return json.loads((checkpoint / name).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Damaged(f"{name} is missing") from error
-    except ValueError as error:
-        raise Damaged(f"{name} is no JSON: {error}") from error
 
 
 def read_arrays(checkpoint: pathlib.Path) -> dict[str, np.ndarray]:
@@ -64,7 +30,7 @@ def read_arrays(checkpoint: pathlib.Path) -> dict[str, np.ndarray]:
       OSError: a file cannot be read.
     """
     meta = read_meta(checkpoint)
-    _read_json(checkpoint, f"{STATE}/_METADATA")  # which orbax itself needs
+    read_json(checkpoint, f"{STATE}/_METADATA")  # which orbax itself needs
     folder = SafeFolder(checkpoint)
     try:
         context = ts.Context()  # without what another read has left in its cache

@@ -14,33 +14,19 @@ from typing import Any
 from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.host import files, locks
-
-CONFIG = "config.json"
-RESULT = "result.json"
-METRICS = "metrics.jsonl"
-TEXT_FEATURES = "text_features.safetensors"
-MAPPING = "mapping.csv"
-CLASSIFIER = "classifier.safetensors"
-FEATURES = "features"
-SCAN = "scan.json"
-"""What was tried before the run, whose settings have what was chosen."""
-DATA = "data.npz"
-CHECKPOINTS = "checkpoints"
-TENSORBOARD = "tensorboard"
-MEMBERS = "members"
-"""Among the settings of a sweep: what each of its runs has of its own, as texts."""
-OURS = (
-    CONFIG,
-    RESULT,
-    METRICS,
-    TEXT_FEATURES,
-    MAPPING,
-    CLASSIFIER,
-    FEATURES,
-    DATA,
-    CHECKPOINTS,
-    TENSORBOARD,
-)
+from vp_jax.records.names import CHECKPOINTS as CHECKPOINTS
+from vp_jax.records.names import CLASSIFIER as CLASSIFIER
+from vp_jax.records.names import CONFIG as CONFIG
+from vp_jax.records.names import DATA as DATA
+from vp_jax.records.names import FEATURES as FEATURES
+from vp_jax.records.names import LOCK, OURS, RESULTS, SCANS
+from vp_jax.records.names import MAPPING as MAPPING
+from vp_jax.records.names import MEMBERS as MEMBERS
+from vp_jax.records.names import METRICS as METRICS
+from vp_jax.records.names import RESULT as RESULT
+from vp_jax.records.names import SCAN as SCAN
+from vp_jax.records.names import TENSORBOARD as TENSORBOARD
+from vp_jax.records.names import TEXT_FEATURES as TEXT_FEATURES
 
 SEEN_AFTER_SECONDS = 60
 """How long a network disk may take to show a process what another has written."""
@@ -116,7 +102,7 @@ def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
     Raises:
       UserError: it is there and cannot be read.
     """
-    return _read_or_make(workdir / RESULT, ({"test_accuracy"}, {"members"}, {"tasks"}), "test")
+    return _read_or_make(workdir / RESULT, RESULTS, "test")
 
 
 def read_scan(workdir: pathlib.Path) -> dict[str, Any] | None:
@@ -127,7 +113,7 @@ def read_scan(workdir: pathlib.Path) -> dict[str, Any] | None:
     Raises:
       UserError: it is there and cannot be read.
     """
-    return _read_or_make(workdir / SCAN, ({"prompt", "chosen"},), "scan")
+    return _read_or_make(workdir / SCAN, SCANS, "scan")
 
 
 def _read_or_make(
@@ -223,7 +209,7 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
         return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / ".lock", "w")
+        lock = open(workdir / LOCK, "w")
     except OSError as error:
         raise UserError(
             f"the workdir {workdir} cannot be written: {error.strerror}; give another --workdir"

@@ -12,6 +12,7 @@ from vp_jax.assembly.checks import check
 from vp_jax.assembly.parts.head import is_probe
 from vp_jax.assembly.parts.optimizer import optimizer_name
 from vp_jax.assembly.parts.prompt import acting_prompt, with_canonical_prompt
+from vp_jax.assembly.several.vary import VARIED as VARIED
 from vp_jax.assembly.several.vary import Member, label
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
@@ -20,15 +21,6 @@ from vp_jax.prompts import parse
 from vp_jax.prompts.images.canvas import differing
 from vp_jax.records.workdir import MEMBERS
 from vp_jax.step.updates import optimizers
-
-VARIED = (
-    "seed",
-    "optimizer.learning_rate",
-    "optimizer.learning_rates.prompt",
-    "optimizer.learning_rates.head",
-    "prompt",
-)
-"""What members may differ in."""
 
 
 def member_configs(

@@ -12,11 +12,10 @@ from vp_jax import heads
 from vp_jax.assembly.parts.head import FITTED, base_name
 from vp_jax.assembly.parts.prompt import make_prompt, with_canonical_prompt
 from vp_jax.errors import UserError, brief, unknown
+from vp_jax.records.names import REPTILE
 
 OWN = ("task.", "head.", "optimizer.", "batch_size")
 """How the names of settings begin that a task may have of its own."""
-REPTILE = "reptile"
-"""Among the settings of a start: its tasks, and how it is learned."""
 EXAMPLE = """as in --tasks='["eurosat", {"task.name": "folder", "task.data_dir": "fruits"}]'"""
 
 TaskSettings = str | Mapping[str, Any]

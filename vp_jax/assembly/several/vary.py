@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vp_jax.config import literal
 from vp_jax.errors import UserError, brief
+
+VARIED = (
+    "seed",
+    "optimizer.learning_rate",
+    "optimizer.learning_rates.prompt",
+    "optimizer.learning_rates.head",
+    "prompt",
+)
+"""What members may differ in."""
 
 Member = Mapping[str, Any]
 """Values of settings by their dotted names."""
@@ -92,3 +102,41 @@ def label(member: Member) -> str:
     """
     texts = (v if isinstance(v, str) else json.dumps(v) for v in member.values())
     return " ".join(f"{name}={text}" for name, text in zip(member, texts, strict=True))
+
+
+def members_of(labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The members that `label` has made these texts of.
+
+    Raises:
+      ValueError: one of them is no such text.
+
+    >>> members_of(["seed=1 prompt=normalize | pad(4, scale=2)"])
+    [{'seed': 1, 'prompt': 'normalize | pad(4, scale=2)'}]
+    """
+    return [dict(_pairs(text)) for text in labels]
+
+
+def _pairs(text: str) -> list[tuple[str, Any]]:
+    names = "|".join(map(re.escape, VARIED))
+    starts = list(re.finditer(rf"(?:^| )({names})=", text))
+    if text and (not starts or starts[0].start()):
+        raise ValueError(f"{text!r} is no member")
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    values = [text[m.end() : end] for m, end in zip(starts, ends, strict=True)]
+    return [
+        (m[1], value if m[1] == "prompt" else json.loads(value))
+        for m, value in zip(starts, values, strict=True)
+    ]
+
+
+def as_vary(members: Sequence[Member]) -> str | None:
+    """The text from which `parse_vary` and `grid` make these members; None where they are no grid.
+
+    >>> as_vary([{"seed": 0}, {"seed": 1}])
+    '{"seed": [0, 1]}'
+    """
+    names = list(dict.fromkeys(name for member in members for name in member))
+    if not names or any(list(member) != names for member in members):
+        return None
+    values = {name: list(dict.fromkeys(member[name] for member in members)) for name in names}
+    return json.dumps(values, ensure_ascii=False) if grid(values) == list(members) else None
