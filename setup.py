@@ -26,6 +26,7 @@ setuptools.setup(
         "vp_jax": ["py.typed"],
         "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"],
         "vp_jax.data": ["task_class_names/*"],
+        "vp_jax.report.page": ["templates/*"],
     },
     install_requires=[
         "absl-py>=2.1",
@@ -36,6 +37,7 @@ setuptools.setup(
         "huggingface_hub>=1.0",
         "importlib_resources>=6.0",  # tensorflow-datasets 4.9.10 needs it and does not say so
         "jax>=0.10",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "ml_collections>=1.1",
         "numpy>=2.0",

@@ -24,16 +24,17 @@ LAYERS = (
     "training",
     "former_settings",
     "config",
+    "config_files",
     "assembly",
     "classifier",
     "restored",
+    "retest",
     "report",
     "answers",
     "runs",
     "many",
     "starts",
     "ensemble",
-    "config_files",
     "overrides",
     "command_flags",
     "cli",
@@ -118,6 +119,7 @@ ROOMS = {
         "checks",
         "several",
         "go_on",
+        "recipe",
         "own_parts",
         "setup",
         "plan",
@@ -138,6 +140,23 @@ ROOMS = {
         "clip",
         "loading",
         "flops",
+    ),
+    "report": (
+        "table",
+        "wording",
+        "significance",
+        "predictions",
+        "summary",
+        "looks",
+        "pictures",
+        "result",
+        "page",
+        "run_page",
+        "run_list",
+        "finish",
+        "start",
+        "sweep",
+        "__main__",
     ),
     "data": (
         "files",
@@ -162,7 +181,7 @@ DOOR = (
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many", "starts")
 """Layers that take settings and hand them on without a look."""
-COMMANDS = ("data.__main__",)
+COMMANDS = ("data.__main__", "report.__main__")
 """Command lines that stand within a layer, and import what is above it."""
 
 

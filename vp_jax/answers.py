@@ -12,7 +12,8 @@ from vp_jax.classifier import Classifier
 from vp_jax.data.sources.listed import listed
 from vp_jax.errors import UserError
 from vp_jax.host.progress_bar import progress_bar
-from vp_jax.report.predictions import Answer, Write, best, wilson
+from vp_jax.report.predictions import Answer, Write, best
+from vp_jax.report.significance import wilson
 
 SHOWN = 20
 """Images that could not be read and are named at the end."""

@@ -23,17 +23,13 @@ from vp_jax.records.finished import begun
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
-from vp_jax.restored import of_experiment, restore
-from vp_jax.step.forward import OF_PROMPT, head_params
-from vp_jax.step.fsdp import put_frozen
-from vp_jax.training.evaluation import make_evaluate
+from vp_jax.retest import retest
+from vp_jax.step.forward import head_params
 from vp_jax.training.experiment import Experiment as Experiment
 from vp_jax.training.fitting.frozen_features import forget, with_features
 from vp_jax.training.loop import Loop
 from vp_jax.training.loop_settings import LoopSettings as LoopSettings
 from vp_jax.training.probe import LinearProbe
-from vp_jax.training.start import feed_of
-from vp_jax.training.zero_shot import ZeroShot
 
 
 def train(
@@ -108,34 +104,17 @@ def evaluate(
     workdir = files.expanded(workdir)
     if experiment is None:
         experiment = setup_again(workdir, weights, data_dir, backbone)
-    (experiment,) = with_features([experiment], only=["test"])
-    mesh, task = experiment.mesh, experiment.task
-    feed, frozen = feed_of(experiment, mesh, batch_size), put_frozen(experiment.frozen, mesh)
-    before = ZeroShot(experiment, frozen, feed, mesh)
-    if experiment.tune:
-        classifier, best = restore(experiment, workdir, frozen)
-    else:
-        classifier, best = of_experiment(experiment, before.parts()), 0
-    complete(experiment, workdir, head_params(classifier.parts))
-    run_evaluate = make_evaluate(
-        classifier.logits(task.resized),
-        classifier.key,
-        task,
-        feed,
-        mesh,
-        {part: x for part, x in classifier.parts.items() if part in OF_PROMPT},
-    )
-    zero_shot = run_evaluate(before.parts(), task.test) if before.exists else None
-    test = zero_shot
-    if test is None or experiment.tune:
-        test = run_evaluate(classifier.parts, task.test)
+    found = retest(experiment, workdir, batch_size)
+    complete(experiment, workdir, head_params(found.classifier.parts))
+    task, zero_shot = experiment.task, found.before()
+    test = found.tuned() if zero_shot is None or experiment.tune else zero_shot
     return {
         "task": task.task.name,
         "backbone": experiment.backbone.name,
         "prompt": str(experiment.prompt) if "prompt" in experiment.tune else None,
         "head": experiment.head.name,
         "tune": list(experiment.tune),
-        "step": best,
+        "step": found.step,
         "steps": experiment.total_steps,
         "test_examples": len(task.test),
         **compare_test(read(workdir), task, workdir),

@@ -1,12 +1,15 @@
 """Pictures that nobody looks at: figures are laid out, and drawing them, which takes a third of a
-short run, is left out."""
+short run, is left out; so are the pages of runs."""
 
 import contextlib
 
 from matplotlib.figure import Figure
 from pytest import MonkeyPatch
 
+from vp_jax.report import finish
+
 DRAW = Figure.savefig
+WRITE_PAGE = finish.write_page
 
 
 def leave_out(figure, file, **how):
@@ -18,6 +21,7 @@ def undrawn():
     """Figures are saved without being drawn."""
     with MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", leave_out)
+        patch.setattr(finish, "write_page", lambda *run: None)
         yield
 
 
@@ -26,4 +30,5 @@ def drawn():
     """They are drawn, within `undrawn`."""
     with MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", DRAW)
+        patch.setattr(finish, "write_page", WRITE_PAGE)
         yield

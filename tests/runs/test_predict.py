@@ -21,6 +21,7 @@ from vp_jax.data.sources.listed import listed
 from vp_jax.errors import UserError
 from vp_jax.host.in_order import map_in_order
 from vp_jax.report import predictions
+from vp_jax.report.significance import wilson
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -177,9 +178,9 @@ def test_the_columns_of_a_table_are_straight():
 
 def test_the_interval_of_wilson_holds_at_both_ends():
     for right, count in ((0, 5), (5, 5), (1, 1)):
-        low, high = predictions.wilson(right, count)
+        low, high = wilson(right, count)
         assert -1e-12 < low < right / count + 1e-12 and right / count - 1e-12 < high < 1 + 1e-12
-    low, high = predictions.wilson(50, 100)
+    low, high = wilson(50, 100)
     assert (low, high) == (pytest.approx(0.40383, abs=1e-5), pytest.approx(0.59617, abs=1e-5))
 
 

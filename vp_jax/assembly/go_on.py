@@ -36,7 +36,7 @@ def go_on(folder: pathlib.Path, settings: Mapping[str, Any]) -> str:
     if REPTILE in settings:
         rounds = _rounds(settings[REPTILE])
         return _BY_ITSELF if rounds is None else _command("train_start", folder, rounds)
-    return _command("train", folder, _before_the_scan(folder, settings))
+    return _command("train", folder, before_the_scan(folder, settings))
 
 
 def quoted(text: str) -> str:
@@ -88,7 +88,7 @@ def _rounds(reptile: Any) -> list[str] | None:
         return None
 
 
-def _before_the_scan(folder: pathlib.Path, settings: Mapping[str, Any]) -> list[str]:
+def before_the_scan(folder: pathlib.Path, settings: Mapping[str, Any]) -> list[str]:
     """The prompt that was given, where that in the settings is what a scan has made of it."""
     start = settings.get("start")
     if not (isinstance(start, Mapping) and start.get("scan")):

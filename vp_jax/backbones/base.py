@@ -51,6 +51,9 @@ class Backbone:
         its files did not come with the weights. None for a classifier.
       logit_scale: what cosine similarities are multiplied with: exp of the stored logarithm. None
         for a classifier.
+      attention: `(params, images) -> weights`, what the tokens of each block take of those before
+        it, float32 `[B, queries, tokens]`, the class token first and the patches row by row; None
+        where the model is no ViT.
     """
 
     name: str
@@ -72,6 +75,9 @@ class Backbone:
         default=None, repr=False
     )
     logit_scale: float | None = None
+    attention: Callable[[Tree, jax.Array], list[jax.Array]] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
     def source_logits(self, params: Tree, features: jax.Array) -> jax.Array:
         """What `classify` gives, float32 `[B, len(source_classes)]`.

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from vp_jax.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from vp_jax.backbones.layers.run import run
+from vp_jax.backbones.layers.run import attention_of, run
 from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.source_classes import source_classes
 from vp_jax.backbones.weights import table as weight_table
@@ -43,6 +43,7 @@ class Classifier:
       tables: the file layouts it is read from.
       image_size, resize_size, resize_method, mean, std: as in `Backbone`.
       hub: the repository on the Hugging Face Hub that holds the weights by default.
+      attends: whether the trunk is a transformer, with `blocks_0` and so on.
     """
 
     trunk: Callable[[DTypeLike | None], nn.Module]
@@ -55,6 +56,7 @@ class Classifier:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     hub: str | None = None
+    attends: bool = False
 
 
 def classify(params: Tree, features: jax.Array) -> jax.Array:
@@ -230,6 +232,9 @@ def backbone(
     def apply(params: Tree, images: jax.Array) -> jax.Array:
         return run(trunk, params["visual"], images)
 
+    def attention(params: Tree, images: jax.Array) -> list[jax.Array]:
+        return attention_of(trunk, params["visual"], images)
+
     return Backbone(
         name=name,
         params=placed,
@@ -243,4 +248,5 @@ def backbone(
         resize_size=model.resize_size,
         resize_method=model.resize_method,
         fingerprint=its_fingerprint,
+        attention=attention if model.attends else None,
     )

@@ -12,7 +12,7 @@ Every head is a `Head`: what it reads, `init`, `apply`, and for fitted mappings 
 
 from vp_jax.heads.base import Head
 from vp_jax.heads.descriptions import descriptions
-from vp_jax.heads.fit.calibration_error import calibration_error
+from vp_jax.heads.fit.calibration_error import calibration_error, reliability
 from vp_jax.heads.fit.residual_fit import fit_residual
 from vp_jax.heads.linear import fully_connected, linear
 from vp_jax.heads.mappings.bayesian import bayesian, bayesian_plus
@@ -55,6 +55,7 @@ __all__ = [
     "names",
     "random",
     "read_table",
+    "reliability",
     "residual",
     "restored",
     "semantic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 from typing import Any
@@ -48,3 +49,12 @@ def read_json(checkpoint: pathlib.Path, name: str) -> Any:
         raise Damaged(f"{name} is missing") from error
     except ValueError as error:
         raise Damaged(f"{name} is no JSON: {error}") from error
+
+
+def newest_meta(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What the newest checkpoint that can be read carries; None where there is none."""
+    with contextlib.suppress(OSError):  # Whoever restores them says what is wrong.
+        for step in reversed(steps(folder)):
+            with contextlib.suppress(OSError, ValueError):
+                return read_meta(folder / str(step))
+    return None

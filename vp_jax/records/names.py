@@ -12,6 +12,8 @@ FEATURES = "features"
 SCAN = "scan.json"
 """What was tried before the run, whose settings have what was chosen."""
 DATA = "data.npz"
+PREDICTIONS = "test_predictions.npz"
+PAGE = "report.html"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 LOCK = ".lock"
@@ -35,6 +37,7 @@ OURS = (
     CLASSIFIER,
     FEATURES,
     DATA,
+    PREDICTIONS,
     CHECKPOINTS,
     TENSORBOARD,
 )

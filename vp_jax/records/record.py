@@ -6,7 +6,6 @@ Every checkpoint has the classes, digests of the splits, and the schedule that f
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import pathlib
@@ -25,7 +24,7 @@ from vp_jax.data.tasks.classes import Classes
 from vp_jax.data.tasks.contents import Contents
 from vp_jax.errors import UserError
 from vp_jax.host import files
-from vp_jax.records import checkpoint_files
+from vp_jax.records import checkpoint_meta
 from vp_jax.records.workdir import CHECKPOINTS, DATA, RESULT
 
 ACCEPT = "--config.task.accept_changed_data=True"
@@ -77,11 +76,9 @@ def read(workdir: pathlib.Path) -> Record | None:
 
     None where neither is there. Changes nothing, and asks no other process.
     """
-    folder = workdir / CHECKPOINTS
-    with contextlib.suppress(OSError):  # Whoever restores them says what is wrong.
-        for step in reversed(checkpoint_files.steps(folder)):
-            with contextlib.suppress(OSError, ValueError):
-                return parse(checkpoint_files.read_meta(folder / str(step)))
+    meta = checkpoint_meta.newest_meta(workdir / CHECKPOINTS)
+    if meta is not None:
+        return parse(meta)
     kept = _load(workdir) if (workdir / RESULT).exists() else None
     return None if kept is None else parse(kept.about)
 

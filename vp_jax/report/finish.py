@@ -5,10 +5,11 @@ from __future__ import annotations
 import pathlib
 
 from vp_jax.assembly.trained import to_keep
-from vp_jax.records import classifier_file
+from vp_jax.records import classifier_file, predictions_file
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.pictures.run_pictures import draw_run
 from vp_jax.report.result import Result, make_result
+from vp_jax.report.run_page import tested, write_page
 from vp_jax.step.forward import head_params
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import final_test, tuned_parts
@@ -28,7 +29,11 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     write_predictor(experiment, outcome, workdir, calibration)
     if outcome.progress.best_step >= 0:
         draw_run(experiment, outcome, test, workdir)
-    return make_result(experiment, outcome, test, calibration)
+    result = make_result(experiment, outcome, test, calibration)
+    found = tested(experiment.task.test.labels, test, calibration)
+    predictions_file.write(workdir, found)
+    write_page(experiment, outcome, found, result, workdir)
+    return result
 
 
 def calibrated(experiment: Experiment, outcome: Outcome) -> Calibration | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TextIO
 
@@ -124,15 +123,3 @@ def _jsonl(names: Sequence[str], top: int, scored: bool, out: TextIO) -> Write:
         print(json.dumps(line, ensure_ascii=False), file=out, flush=True)
 
     return write
-
-
-def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share, of Wilson (1927).
-
-    >>> [round(x, 3) for x in wilson(8, 10)]
-    [0.49, 0.943]
-    """
-    share, extra = right / count, z * z / count
-    middle = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * math.sqrt(share * (1 - share) / count + extra / (4 * count))
-    return middle - half, middle + half

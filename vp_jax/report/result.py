@@ -6,6 +6,7 @@ from typing import Any
 
 from vp_jax import data, prompts
 from vp_jax.data.tasks import scores
+from vp_jax.host.versions import versions
 from vp_jax.records.record import task_classes
 from vp_jax.records.state_arrays import size
 from vp_jax.training.experiment import Experiment
@@ -28,10 +29,11 @@ def make_result(
 
     `zero_shot_test_accuracy` is None where the head began with nothing but random numbers.
     `class_keys` are what the data call the classes. `data_changes` says how the data differed from
-    those of the first start, where that was accepted. `checkpoint_bytes` counts the arrays of a
-    checkpoint. `images_per_second` is of steady training, without compilation, evaluations and
-    checkpoints, or of computing a linear probe's features; `wall_seconds` is of everything, over
-    all starts of the run.
+    those of the first start, where that was accepted. `versions` are those of Python and of the
+    packages that compute. `checkpoint_bytes` counts the arrays of a checkpoint.
+    `images_per_second` is of steady training, without compilation, evaluations and checkpoints, or
+    of computing a linear probe's features; `wall_seconds` is of everything, over all starts of the
+    run.
     """
     progress, task, tune = outcome.progress, experiment.task, experiment.tune
     keys = task_classes(task).keys
@@ -73,6 +75,7 @@ def make_result(
         "test_metric": tuned.metric,
         **further_results(task, test),
         **_calibration(calibration),
+        "versions": versions(),
         "pipeline": task.pipeline,
         "images_per_second": images_per_second(progress),
         "wall_seconds": progress.wall_seconds,

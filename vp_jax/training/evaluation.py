@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from vp_jax import data
 from vp_jax.data.tasks import scores
@@ -26,12 +28,16 @@ class Evaluation(NamedTuple):
       accuracy: share of right answers, in [0, 1].
       metric: the task's metric, in [0, 1]; the accuracy where that is it.
       predictions: the most likely class of every example, int `[N]`.
+      confidence: its probability, float32 `[N]`.
+      of_label: the probability of the right class, float32 `[N]`.
     """
 
     loss: float
     accuracy: float
     metric: float
     predictions: np.ndarray
+    confidence: np.ndarray
+    of_label: np.ndarray
 
 
 Evaluate = Callable[[Parts, data.Split], Evaluation]
@@ -99,13 +105,15 @@ def make_evaluate_together(
 
     def evaluate_batch(
         parts: Parts, store: Any, batch: Batch, keys: Any, number: Any, argument: Any, weights: Any
-    ) -> tuple[Sums, jax.Array, Any]:
+    ) -> tuple[Sums, tuple[jax.Array, ...], Any]:
         fold_in = jax.vmap(jax.random.fold_in, (0, None)) if keys.ndim else jax.random.fold_in
         batch = feed.fetch(store, batch)
         sums, predicted, logits = eval_step(parts, fold_in(keys, number), batch, argument)
+        probabilities = jax.nn.softmax(logits)
+        each = (predicted, *sureness(probabilities, batch.label.T))
         if weights is None:
-            return sums, predicted, ()
-        return sums, predicted, (weights[:, None, None] * jax.nn.softmax(logits)).sum(axis=0)
+            return sums, each, ()
+        return sums, each, (weights[:, None, None] * probabilities).sum(axis=0)
 
     step = jax.jit(
         evaluate_batch,
@@ -126,8 +134,11 @@ def make_evaluate_together(
             totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
             found.append(jax.device_get(more))
         count = len(splits[0])
-        predictions = np.concatenate([x.reshape(len(splits), -1) for x, _ in found], axis=1)
-        each = list(map(_evaluation, tasks, splits, totals.T, predictions[:, :count]))
+        of_images = (
+            np.concatenate([x.reshape(len(splits), -1) for x in batches], axis=1)[:, :count]
+            for batches in zip(*(x for x, _ in found), strict=True)
+        )
+        each = list(map(_evaluation, tasks, splits, totals.T, *of_images))
         if counted is None:
             return each, None
         return each, np.concatenate([mean for _, mean in found])[:count]
@@ -135,14 +146,36 @@ def make_evaluate_together(
     return evaluate
 
 
+def sureness(probabilities: ArrayLike, labels: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """How sure a model is of images: the largest probability of each, and that of its label.
+
+    Args:
+      probabilities: `[..., B, K]`.
+      labels: int `[..., B]`.
+
+    Returns:
+      Two arrays `[..., B]`.
+    """
+    probabilities, labels = jnp.asarray(probabilities), jnp.asarray(labels)
+    of_label = jnp.take_along_axis(probabilities, labels[..., None], axis=-1)
+    return probabilities.max(axis=-1), of_label[..., 0]
+
+
 def _evaluation(
-    task: data.TaskData, split: data.Split, totals: np.ndarray, predictions: np.ndarray
+    task: data.TaskData,
+    split: data.Split,
+    totals: np.ndarray,
+    predictions: np.ndarray,
+    confidence: np.ndarray,
+    of_label: np.ndarray,
 ) -> Evaluation:
     total = means(Sums(*totals))
     metric = total["accuracy"]
     if task.task.metric != "accuracy":
         metric = measure(task, split, predictions)
-    return Evaluation(**total, metric=metric, predictions=predictions)
+    return Evaluation(
+        **total, metric=metric, predictions=predictions, confidence=confidence, of_label=of_label
+    )
 
 
 def measure(task: data.TaskData, split: data.Split, predictions: np.ndarray) -> float:

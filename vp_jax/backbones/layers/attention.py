@@ -35,6 +35,20 @@ def attention(
     return jax.nn.dot_product_attention(query, key, value, is_causal=causal, implementation="xla")
 
 
+def mean_weights(query: jax.Array, key: jax.Array) -> jax.Array:
+    """What each query takes of each token, `softmax(Q K^T / sqrt(D))`, the mean over heads.
+
+    Args:
+      query: `[batch, queries, heads, D]`.
+      key: `[batch, tokens, heads, D]`.
+
+    Returns:
+      float32 `[batch, queries, tokens]`; rows sum to 1.
+    """
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=jnp.float32)
+    return jax.nn.softmax(scores * query.shape[-1] ** -0.5).mean(axis=1)
+
+
 def even_lengths(
     query: jax.Array,
     key: jax.Array,

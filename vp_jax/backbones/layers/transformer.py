@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from vp_jax.backbones.layers.attention import attention
+from vp_jax.backbones.layers.attention import attention, mean_weights
 from vp_jax.backbones.layers.layer_norm import LayerNorm
 
 LAYER_NORM_EPSILON = 1e-5  # in both towers of CLIP
+ATTENTION = "attention"
+"""The collection of variables that has each layer's `mean_weights`, where it is asked for."""
 QUERIES = 2  # the place of `queries` among the arguments of a block, `self` being 0
 
 
@@ -67,6 +69,8 @@ class Attention(nn.Module):
             kv = x @ kernel[:, width:] + bias[width:]
             k, v = jnp.split(kv.reshape(batch, tokens, 2 * self.heads, head_width), 2, axis=2)
 
+        if self.is_mutable_collection(ATTENTION) and not self.is_initializing():
+            self.sow(ATTENTION, "weights", mean_weights(q, k))
         mixed = attention(q, k, v, causal=self.causal).reshape(batch, -1, width)
         return nn.Dense(width, dtype=self.dtype, name="out")(mixed)
 

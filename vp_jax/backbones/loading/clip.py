@@ -16,7 +16,7 @@ from vp_jax.backbones.base import Backbone
 from vp_jax.backbones.clip import config as clip_config
 from vp_jax.backbones.clip import params as clip_params
 from vp_jax.backbones.clip.sizes import MEAN, SIZES, STD, ClipSize
-from vp_jax.backbones.layers.run import run
+from vp_jax.backbones.layers.run import attention_of, run
 from vp_jax.backbones.layers.side_by_side import side_by_side
 from vp_jax.backbones.loading import lookalikes
 from vp_jax.backbones.weights import files as weight_files
@@ -130,6 +130,9 @@ def _backbone(
     def on_batch(params: Tree, images: jax.Array) -> jax.Array:
         return run(image_tower, params["visual"], images)
 
+    def attention(params: Tree, images: jax.Array) -> list[jax.Array]:
+        return attention_of(image_tower, params["visual"], images)
+
     # The ViTs gain nothing from parts of a batch, and small ones lose a tenth of their speed.
     apply = side_by_side(on_batch) if size.patch_size is None else on_batch
 
@@ -151,4 +154,5 @@ def _backbone(
         resize_method="bicubic",
         logit_scale=clip_params.logit_scale(params),
         fingerprint=its_fingerprint,
+        attention=attention if size.patch_size is not None else None,
     )

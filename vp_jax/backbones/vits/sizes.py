@@ -55,6 +55,7 @@ def vit(
         mean=mean,
         std=std,
         hub=hub,
+        attends=True,
     )
 
 

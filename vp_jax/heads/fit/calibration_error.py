@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -34,7 +36,40 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = B
             f"a calibration error is of probabilities [N, K] and labels [N], got {p.shape} and "
             f"{y.shape}"
         )
-    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
-    number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(number, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(y))
+    return reliability(p.max(axis=1), p.argmax(axis=1) == y, bins).error
+
+
+class Reliability(NamedTuple):
+    """Predictions in bins of equal width by their confidence.
+
+    Attributes:
+      counts: of predictions in each bin, int `[bins]`.
+      confidence, accuracy: their means in each bin, `[bins]`; NaN in empty ones.
+      error: the expected calibration error.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    error: float
+
+
+def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Reliability:
+    """How often predictions are right, by how sure they are; bins as in `calibration_error`.
+
+    Args:
+      confidence: the probability of each prediction, [N], at least one.
+      right: whether it is right, bool [N].
+      bins: how many.
+
+    >>> reliability([0.9, 0.9, 0.2], [True, False, False], bins=2).counts.tolist()
+    [1, 2]
+    """
+    sure, is_right = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    number = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    counts = np.bincount(number, minlength=bins)
+    totals = (np.bincount(number, weights=x, minlength=bins) for x in (sure, is_right))
+    with np.errstate(invalid="ignore"):
+        means, accuracy = (total / counts for total in totals)
+    gaps = np.nan_to_num(np.abs(accuracy - means)) * counts
+    return Reliability(counts, means, accuracy, float(gaps.sum() / len(sure)))

@@ -14,8 +14,9 @@ from vp_jax.report.pictures.save import save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_COLOURS = {"train": style.BLUE, "val": style.ORANGE, "test": style.PURPLE}
+_SPLITS = ("train", "val", "test")
 _SMOOTH_FROM = 60  # points; shorter curves are drawn as they are
 MARKERS_UP_TO = 40
 
@@ -42,50 +43,69 @@ def curves(
       before: what the model of that line is called.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(8, 7.4), dpi=style.DPI)
     places = {"left": 0.105, "right": 0.99, "bottom": 0.055, "hspace": 0.05}
     places["top"] = 0.945 if title else 0.975
+    if title:
+        figure.suptitle(title, fontsize=style.TITLE, color=style.INK, parse_math=False)
+    draw_curves(figure, rows, zero_shot, before, style.PRINT, **places)
+    save_png(path, figure)
+
+
+def draw_curves(
+    figure: Figure,
+    rows: Sequence[Mapping[str, Any]],
+    zero_shot: float | None,
+    before: str,
+    look: style.Look,
+    **places: float,
+) -> None:
+    """Draws the panels of `curves` into a figure.
+
+    Args:
+      figure: an empty one.
+      rows, zero_shot, before: as for `curves`.
+      look: of what is drawn.
+      **places: where the panels are, as `subplots_adjust` takes them.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
     loss, accuracy, rate = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": (5, 5, 1.3), **places}
     )
-    if title:
-        figure.suptitle(title, fontsize=style.TITLE, color=style.INK, parse_math=False)
-
-    panel(loss, "loss (nats)")
-    _split_curves(loss, rows, "loss")
-    values = [y for split in _COLOURS for y in series(rows, f"{split}/loss")[1]]
+    panel(loss, "loss (nats)", look)
+    _split_curves(loss, rows, "loss", look)
+    values = [y for split in _SPLITS for y in series(rows, f"{split}/loss")[1]]
     if values and min(values) > 0 and max(values) > 20 * min(values):
         loss.set_yscale("log")
 
-    panel(accuracy, "accuracy")
-    _split_curves(accuracy, rows, "accuracy")
+    panel(accuracy, "accuracy", look)
+    _split_curves(accuracy, rows, "accuracy", look)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     if zero_shot is not None:
         label = f"{before} {zero_shot:.1%}"
-        accuracy.axhline(zero_shot, color=style.FAINT, lw=1.2, ls=(0, (5, 3)), label=label)
+        accuracy.axhline(zero_shot, color=look.faint, lw=1.2, ls=(0, (5, 3)), label=label)
     low, high = accuracy.get_ylim()
     accuracy.set_ylim(max(low, 0.0), min(high, 1.0))
 
-    panel(rate, "learning\nrate")
+    panel(rate, "learning\nrate", look)
     steps, rates = series(rows, "learning_rate")
-    rate.plot(steps, rates, color=style.FAINT, lw=1.2, marker="." if len(steps) == 1 else None)
+    rate.plot(steps, rates, color=look.faint, lw=1.2, marker="." if len(steps) == 1 else None)
     rate.set_ylim(0, max(rates, default=1.0) * 1.15 or 1.0)
     rate.yaxis.set_major_locator(MaxNLocator(2))
     first, last = rate.get_xlim()
     if last - first < 2:  # a single step: no fractions of steps
         rate.set_xlim((first + last) / 2 - 1, (first + last) / 2 + 1)
-    rate.set_xlabel("step", fontsize=style.TEXT)
-    rate.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    rate.set_xlabel("step", fontsize=look.text, color=look.ink)
+    rate.xaxis.set_major_locator(MaxNLocator(8 if figure.get_figwidth() > 6 else 5, integer=True))
     rate.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
     for axes in (loss, accuracy):
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(frameon=False, fontsize=style.SMALL, loc="best")
+            axes.legend(frameon=False, fontsize=look.small, loc="best", labelcolor=look.ink)
         else:
-            axes.text(0.5, 0.5, "nothing measured yet", **_centred(axes))
-    save_png(path, figure)
+            axes.text(0.5, 0.5, "nothing measured yet", **_centred(axes, look))
 
 
 def series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
@@ -105,8 +125,11 @@ def series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], li
     return [step for step, _ in points], [value for _, value in points]
 
 
-def _split_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
-    for split, colour in _COLOURS.items():
+def _split_curves(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], metric: str, look: style.Look
+) -> None:
+    for split in _SPLITS:
+        colour = getattr(look, split)
         steps, values = series(rows, f"{split}/{metric}")
         if not steps:
             continue
@@ -134,21 +157,21 @@ def _running_mean(values: Sequence[float], window: int) -> np.ndarray:
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
 
 
-def panel(axes: Axes, label: str) -> None:
+def panel(axes: Axes, label: str, look: style.Look = style.PRINT) -> None:
     """Gives axes the look of all panels."""
-    axes.set_ylabel(label, fontsize=style.TEXT, color=style.INK)
-    axes.grid(True, color=style.LINE, lw=0.6)
+    axes.set_ylabel(label, fontsize=look.text, color=look.ink)
+    axes.grid(True, color=look.line, lw=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=style.SMALL, colors=style.INK, length=0)
+    axes.tick_params(which="both", labelsize=look.small, colors=look.ink, length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(style.LINE)
+    axes.spines[["left", "bottom"]].set_color(look.line)
 
 
-def _centred(axes: Axes) -> dict[str, Any]:
+def _centred(axes: Axes, look: style.Look) -> dict[str, Any]:
     return {
         "transform": axes.transAxes,
         "ha": "center",
         "va": "center",
-        "fontsize": style.TEXT,
-        "color": style.FAINT,
+        "fontsize": look.text,
+        "color": look.faint,
     }

@@ -60,7 +60,7 @@ def examples(
     from matplotlib.figure import Figure
 
     before, after = np.clip(_floats("before", before), 0.0, 1.0), _floats("after", after)
-    after, written = _made_visible(before, after)
+    after, written = made_visible(before, after)
     lengths = [len(x) for x in (before, after, labels, predicted_before, predicted_after)]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise UserError(
@@ -119,7 +119,7 @@ def shorten(name: str, length: int = _NAME_LENGTH) -> str:
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
 
 
-def _made_visible(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, str]:
+def made_visible(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, str]:
     """Prompted images in [0, 1] for display, and the range of values that this stands for."""
     clipped, written = np.clip(after, 0.0, 1.0), ""
     if before.shape != after.shape:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pathlib
 
-import numpy as np
-
 from vp_jax import distributed, prompts
 from vp_jax.classifier import Classifier
 from vp_jax.records.metrics import read_metrics
+from vp_jax.report.looks.choice import spread
 from vp_jax.report.pictures.curves import curves
 from vp_jax.report.pictures.examples import examples
 from vp_jax.report.pictures.prompt_picture import prompt_picture
@@ -31,7 +30,7 @@ def draw_run(
     All processes evaluate, the main one draws.
     """
     tune, task = experiment.tune, experiment.task
-    chosen = example_indices(task.test.labels, SHOWN)
+    chosen = spread(task.test.labels, SHOWN)
     shown = task.test.take(chosen)
     if test.zero_shot is not None:
         predicted = test.zero_shot.predictions[chosen]
@@ -65,10 +64,3 @@ def draw_prompt(classifier: Classifier, workdir: pathlib.Path) -> None:
     count = prompts.count(classifier.parts["prompt"])
     title = f"{classifier.prompt}, {count:,} parameters"
     prompt_picture(workdir / PROMPT, classifier.picture(), title)
-
-
-def example_indices(labels: np.ndarray, count: int) -> np.ndarray:
-    """The first example of each of `count` classes spread over all, as sorted positions."""
-    classes, first = np.unique(labels, return_index=True)
-    spread = np.linspace(0, len(classes) - 1, min(count, len(classes))).round().astype(int)
-    return np.sort(first[spread])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 INK = "#222222"
 FAINT = "#777777"
 LINE = "#d9d9d9"
@@ -15,3 +17,25 @@ DPI = 120
 TITLE = 12  # points
 TEXT = 9
 SMALL = 8
+
+
+class Look(NamedTuple):
+    """Colours and sizes of a figure's parts.
+
+    Attributes:
+      ink, faint, line: of texts, of lesser ones, of grids.
+      train, val, test: of curves.
+      text, small: sizes of texts in points.
+    """
+
+    ink: str = INK
+    faint: str = FAINT
+    line: str = LINE
+    train: str = BLUE
+    val: str = ORANGE
+    test: str = PURPLE
+    text: float = TEXT
+    small: float = SMALL
+
+
+PRINT = Look()

@@ -10,6 +10,7 @@ import numpy as np
 from vp_jax import data, distributed
 from vp_jax.heads import calibration_error, fit_temperature
 from vp_jax.step.forward import Parts
+from vp_jax.training.evaluation import sureness
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.feed import HostFeed
 from vp_jax.training.fitting.features import make_compute
@@ -21,11 +22,14 @@ class Calibration(NamedTuple):
     Attributes:
       temperature: the number.
       before, after: the calibration error on test without and with it.
+      confidence, of_label: as those of `Evaluation` on test, with it.
     """
 
     temperature: float
     before: float
     after: float
+    confidence: np.ndarray
+    of_label: np.ndarray
 
 
 def calibrate(experiment: Experiment, parts: Parts) -> Calibration:
@@ -45,8 +49,12 @@ def calibrate(experiment: Experiment, parts: Parts) -> Calibration:
     found = fit_temperature(logits(val), val.labels)
     temperature = float(distributed.of_main(np.float64(found)))
     z = logits(test)
-    before, after = (
-        calibration_error(np.asarray(jax.nn.softmax(z / t)), test.labels)
-        for t in (1.0, temperature)
+    before, after = (np.asarray(jax.nn.softmax(z / t)) for t in (1.0, temperature))
+    confidence, of_label = map(np.asarray, sureness(after, test.labels))
+    return Calibration(
+        temperature,
+        calibration_error(before, test.labels),
+        calibration_error(after, test.labels),
+        confidence,
+        of_label,
     )
-    return Calibration(temperature, before, after)

@@ -1,0 +1,1 @@
+"""Figures of a page, as SVG: curves, classes, confusions, reliability."""
