@@ -141,14 +141,17 @@ def test_another_backbone_is_refused_with_both_named(tmp_path):
     assert checkpoints.steps() == [1]
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk):
+@pytest.mark.parametrize("left", [0, 4096, 16384])
+def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk, left, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("absl"), "propagate", True)
     with small_disk("160k") as disk:
         checkpoints = Checkpoints(disk / "checkpoints")
         save(checkpoints, 1, 1, seed=1)
         free = os.statvfs(disk)
-        (disk / "ballast").write_bytes(b"x" * (free.f_bavail * free.f_bsize - 4096))
+        (disk / "ballast").write_bytes(b"x" * (free.f_bavail * free.f_bsize - left))
         with pytest.raises(UserError, match=r"disk is full.*Free some space"):
             save(checkpoints, 2, 2, seed=2)
+        assert not [r for r in caplog.records if r.exc_info], "a traceback beside the sentence"
         (disk / "ballast").unlink()
         state, _ = Checkpoints(disk / "checkpoints").restore_latest(at(0), IDENTITY)
         equal(state, at(1, seed=1))

@@ -14,6 +14,7 @@ from orbax.checkpoint import checkpoint_managers
 from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.host import files
+from vp_jax.records import orbax_log
 from vp_jax.records.damage import first_line, out_of_reach
 from vp_jax.records.safe_folder import SafeFolder
 from vp_jax.records.saved_checkpoints import SET_ASIDE, SavedCheckpoints
@@ -87,6 +88,7 @@ class Checkpoints(SavedCheckpoints):
         return self._opened
 
     def _open(self) -> ocp.CheckpointManager:
+        orbax_log.quieten()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._policy,
             create=False,
