@@ -36,7 +36,7 @@ from absl import flags
 
 from vp_jax import cli
 from vp_jax.errors import UserError
-from vp_jax.records.saved_checkpoints import SavedCheckpoints
+from vp_jax.records.checkpoints.saved import SavedCheckpoints
 from vp_jax.report import table
 
 ROOT = pathlib.Path(__file__).parents[1]

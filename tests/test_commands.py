@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 
 from vp_jax import backbones
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("all_cores")
 

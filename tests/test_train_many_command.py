@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from own_backbone import quick
 
 from vp_jax import many, runs
 from vp_jax.jaxprs import inner, primitives
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 from vp_jax.report import finish
 from vp_jax.training import advance

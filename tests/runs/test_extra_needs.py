@@ -15,7 +15,7 @@ from vp_jax import data, many, prompts, runs
 from vp_jax.data.images.preprocess import ResizeRule, preprocess
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.training.fitting import frozen_features
 
 SEEN = []

@@ -11,7 +11,7 @@ from own_backbone import quick
 
 from vp_jax import heads, runs
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 
 TABLE = (11, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 MAPPINGS = {

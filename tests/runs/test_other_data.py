@@ -12,7 +12,7 @@ from PIL import Image
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.report.summary import evaluation_summary
 
 CLASSES = ("ant", "bee", "cat")

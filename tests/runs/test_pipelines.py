@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vp_jax import cli, runs
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 from vp_jax.training.loop import Loop
 

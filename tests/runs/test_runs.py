@@ -12,7 +12,7 @@ from PIL import Image
 from vp_jax import backbones, cli, prompts, runs
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.finished import load_part
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"

@@ -11,7 +11,7 @@ from own_backbone import SIZE, WIDTH, quick
 import vp_jax
 from vp_jax import many, prompts, runs
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 
 OFTEN = {

@@ -15,7 +15,7 @@ from vp_jax.assembly.settings import plain
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.records import workdir
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.finished import load_part
 from vp_jax.records.metrics import read_metrics
 

@@ -10,7 +10,7 @@ from own_backbone import quick
 import vp_jax
 from vp_jax import runs
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.finished import load_part
 from vp_jax.starts import Rounds, parse_tasks, train_start
 

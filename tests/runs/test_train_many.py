@@ -15,7 +15,7 @@ from pictures import drawn
 from vp_jax import many, runs
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 from vp_jax.training.loop import Loop
 

@@ -11,7 +11,7 @@ from own_backbone import quick
 
 from vp_jax import backbones, runs
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 
 
 def clip(tune, **changes):

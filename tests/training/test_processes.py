@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 
 pytestmark = pytest.mark.slow
 

@@ -24,8 +24,8 @@ from vp_jax.config import default
 from vp_jax.records import bundle_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.bundle_file import Bundle
+from vp_jax.records.checkpoints.state_arrays import to_arrays
 from vp_jax.records.finished import Best
-from vp_jax.records.state_arrays import to_arrays
 from vp_jax.step.forward import resize_rule
 
 METRICS = ("test_accuracy", "zero_shot_test_accuracy", "metric", "test_metric", "test_examples")

@@ -23,13 +23,14 @@ from vp_jax.backbones import Backbone
 from vp_jax.data.tasks.classes import Classes
 from vp_jax.errors import UserError
 from vp_jax.prompts import Chain
-from vp_jax.records import classifier_file, former
+from vp_jax.records import classifier_file
 from vp_jax.records import record as record_lib
 from vp_jax.records import workdir as workdir_lib
+from vp_jax.records.checkpoints import former
+from vp_jax.records.checkpoints.saved import check_identity
+from vp_jax.records.checkpoints.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.records.classifier_file import Kept
 from vp_jax.records.finished import Best, load_best
-from vp_jax.records.saved_checkpoints import check_identity
-from vp_jax.records.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.step.forward import Parts
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.fitting.centroids import none_yet

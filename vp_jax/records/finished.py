@@ -12,8 +12,8 @@ import numpy as np
 from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS
-from vp_jax.records import checkpoint_files
-from vp_jax.records.saved_checkpoints import SavedCheckpoints, set_aside
+from vp_jax.records.checkpoints import files as checkpoint_files
+from vp_jax.records.checkpoints.saved import SavedCheckpoints, set_aside
 from vp_jax.records.workdir import CHECKPOINTS, RESULT, read_result, read_settings
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from vp_jax import data, prompts
 from vp_jax.data.tasks import scores
 from vp_jax.host.versions import versions
+from vp_jax.records.checkpoints.state_arrays import size
 from vp_jax.records.record import task_classes
-from vp_jax.records.state_arrays import size
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import FinalTest
 from vp_jax.training.fitting.calibration import Calibration

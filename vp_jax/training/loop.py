@@ -15,7 +15,7 @@ from vp_jax import data, distributed
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS, Interrupted
 from vp_jax.host.progress_bar import progress_bar
-from vp_jax.records.checkpoints import Checkpoints
+from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import Metrics
 from vp_jax.records.record import keep, of_task

@@ -18,8 +18,8 @@ from vp_jax import data, distributed
 from vp_jax.data.tasks import contents
 from vp_jax.errors import UserError
 from vp_jax.records import record as record_lib
-from vp_jax.records.checkpoints import Checkpoints
-from vp_jax.records.saved_checkpoints import set_aside
+from vp_jax.records.checkpoints.manager import Checkpoints
+from vp_jax.records.checkpoints.saved import set_aside
 from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step.forward import OF_PROMPT, Parts
 from vp_jax.step.fsdp import put_frozen

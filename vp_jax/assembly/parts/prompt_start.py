@@ -15,8 +15,8 @@ from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.prompts.images.transfer import transfer
+from vp_jax.records.checkpoints.state_arrays import Mismatch, from_arrays
 from vp_jax.records.finished import load_part
-from vp_jax.records.state_arrays import Mismatch, from_arrays
 
 
 def draw_prompt(config: ConfigDict, backbone: Backbone) -> Any:

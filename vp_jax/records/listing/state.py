@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vp_jax.host.locks import Locked
-from vp_jax.records import checkpoint_meta
-from vp_jax.records.damage import Damaged
+from vp_jax.records.checkpoints import meta as checkpoint_meta
+from vp_jax.records.checkpoints.damage import Damaged
 from vp_jax.records.listing.find import Place, places
 from vp_jax.records.names import (
     CHECKPOINTS,

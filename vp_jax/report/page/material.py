@@ -12,7 +12,8 @@ import numpy as np
 from vp_jax.assembly.recipe import Recipe, recipe
 from vp_jax.backbones.weights.fingerprint import fingerprint
 from vp_jax.classifier import Classifier
-from vp_jax.records import checkpoint_meta, record
+from vp_jax.records import record
+from vp_jax.records.checkpoints import meta as checkpoint_meta
 from vp_jax.records.metrics import read_metrics
 from vp_jax.records.predictions_file import Tested
 from vp_jax.records.workdir import CHECKPOINTS

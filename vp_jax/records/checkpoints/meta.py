@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from vp_jax.records.damage import Damaged
+from vp_jax.records.checkpoints.damage import Damaged
 
 META = "meta/metadata"
 

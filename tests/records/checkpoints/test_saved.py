@@ -13,9 +13,9 @@ import pytest
 import tiny_model
 
 from vp_jax.errors import UserError
-from vp_jax.records import checkpoint_files
-from vp_jax.records.checkpoints import Checkpoints
-from vp_jax.records.saved_checkpoints import SavedCheckpoints
+from vp_jax.records.checkpoints import files as checkpoint_files
+from vp_jax.records.checkpoints.manager import Checkpoints
+from vp_jax.records.checkpoints.saved import SavedCheckpoints
 
 IDENTITY = {"backbone": "net:sha256:1"}
 
@@ -237,8 +237,8 @@ import pathlib, resource, sys
 sys.path.insert(0, "tests/step")
 import tiny_model
 from vp_jax import cli
-from vp_jax.records.checkpoints import Checkpoints
-from vp_jax.records import checkpoint_files
+from vp_jax.records.checkpoints.manager import Checkpoints
+from vp_jax.records.checkpoints import files as checkpoint_files
 
 def main(argv):
     target = tiny_model.state()

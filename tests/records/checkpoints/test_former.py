@@ -11,7 +11,7 @@ from vp_jax import prompts
 from vp_jax.config import default, from_json
 from vp_jax.errors import UserError
 from vp_jax.former_settings import DEFAULTS, prompt_text
-from vp_jax.records.checkpoints import Checkpoints, to_arrays
+from vp_jax.records.checkpoints.manager import Checkpoints, to_arrays
 from vp_jax.step.step import init_state
 from vp_jax.step.updates.optimizers import by_name
 

@@ -11,11 +11,11 @@ import pathlib
 import numpy as np
 import tensorstore as ts
 
-from vp_jax.records.checkpoint_meta import META, read_json, read_meta
-from vp_jax.records.checkpoint_meta import steps as steps
-from vp_jax.records.damage import Damaged
-from vp_jax.records.safe_folder import SafeFolder
-from vp_jax.records.state_arrays import digest
+from vp_jax.records.checkpoints.damage import Damaged
+from vp_jax.records.checkpoints.meta import META, read_json, read_meta
+from vp_jax.records.checkpoints.meta import steps as steps
+from vp_jax.records.checkpoints.safe_folder import SafeFolder
+from vp_jax.records.checkpoints.state_arrays import digest
 
 STATE = "state"
 _ARRAY = "/.zarray"

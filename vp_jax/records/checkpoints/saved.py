@@ -11,9 +11,10 @@ from absl import logging
 
 from vp_jax import distributed
 from vp_jax.errors import UserError
-from vp_jax.records import checkpoint_files, former
-from vp_jax.records.damage import damage, first_line, out_of_reach
-from vp_jax.records.state_arrays import Mismatch, Tree, from_arrays, to_arrays
+from vp_jax.records.checkpoints import files as checkpoint_files
+from vp_jax.records.checkpoints import former
+from vp_jax.records.checkpoints.damage import damage, first_line, out_of_reach
+from vp_jax.records.checkpoints.state_arrays import Mismatch, Tree, from_arrays, to_arrays
 
 SET_ASIDE = "damaged_"
 """How the names of damaged checkpoints begin, beside the folder of checkpoints."""

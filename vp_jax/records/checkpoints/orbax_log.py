@@ -10,7 +10,7 @@ LOGGER = "absl"  # orbax's own
 
 
 class _ToldElsewhere(logging.Filter):
-    """Drops tracebacks of a full disk, which whoever waits for the checkpoint says in a sentence."""
+    """Drops tracebacks of a full disk, which whoever waits for the checkpoint tells."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

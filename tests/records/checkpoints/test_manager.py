@@ -10,7 +10,7 @@ import tiny_model
 
 from vp_jax import prompts
 from vp_jax.errors import UserError
-from vp_jax.records.checkpoints import Checkpoints, size, to_arrays
+from vp_jax.records.checkpoints.manager import Checkpoints, size, to_arrays
 from vp_jax.step import step as step_lib
 
 IDENTITY = {"backbone": "net:sha256:1", "task": "digits, 10 classes", "tune": ["prompt"]}

@@ -14,11 +14,11 @@ from orbax.checkpoint import checkpoint_managers
 from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.host import files
-from vp_jax.records import orbax_log
-from vp_jax.records.damage import first_line, out_of_reach
-from vp_jax.records.safe_folder import SafeFolder
-from vp_jax.records.saved_checkpoints import SET_ASIDE, SavedCheckpoints
-from vp_jax.records.state_arrays import (
+from vp_jax.records.checkpoints import orbax_log
+from vp_jax.records.checkpoints.damage import first_line, out_of_reach
+from vp_jax.records.checkpoints.safe_folder import SafeFolder
+from vp_jax.records.checkpoints.saved import SET_ASIDE, SavedCheckpoints
+from vp_jax.records.checkpoints.state_arrays import (
     digest,
     empty_ones,
     size,
