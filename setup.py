@@ -5,6 +5,15 @@ import re
 
 import setuptools
 
+SERVE = [
+    "httptools>=0.6",
+    "prometheus_client>=0.21",
+    "python-multipart>=0.0.20",
+    "starlette>=0.46",
+    "uvicorn>=0.34",
+    "uvloop>=0.21; sys_platform != 'win32'",
+]
+
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vp_jax/__init__.py").read_text()).group(1)
 
@@ -27,6 +36,7 @@ setuptools.setup(
         "vp_jax.backbones": ["clip_tiny_weights/*", "source_class_names/*"],
         "vp_jax.data": ["task_class_names/*"],
         "vp_jax.report.page": ["templates/*"],
+        "vp_jax.serving": ["page.html"],
     },
     install_requires=[
         "absl-py>=2.1",
@@ -57,7 +67,10 @@ setuptools.setup(
         "tpu": ["jax[tpu]>=0.10"],
         "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
         "video": ["av>=14.0"],  # to take the middle frames of UCF101's videos
+        "serve": SERVE,
+        "browser": ["axe-playwright-python>=0.1.4"],  # to test the page; needs a Chromium
         "test": [
+            *SERVE,
             "av>=14.0",
             "dill>=0.3.8",  # tfds.testing imports it and does not say so
             "mypy>=2.4",

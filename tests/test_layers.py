@@ -31,6 +31,7 @@ LAYERS = (
     "retest",
     "report",
     "answers",
+    "serving",
     "runs",
     "many",
     "starts",
@@ -45,6 +46,7 @@ LAYERS = (
     "predict",
     "export",
     "list_runs",
+    "serve",
 )
 """What stands in `vp_jax`, lowest first."""
 ROOMS = {
@@ -190,7 +192,7 @@ ROOMS = {
 DOOR = (
     *("config", "config_files", "overrides", "assembly"),
     *("command_flags", "cli", "train", "train_many", "train_start"),
-    *("evaluate", "predict", "export", "list_runs"),
+    *("evaluate", "predict", "export", "list_runs", "serve"),
 )
 """The layers that read settings; all others take objects and plain numbers."""
 HAND_ON = ("runs", "many", "starts")

@@ -105,7 +105,7 @@ class Classifier:
 
     def probabilities(self, images: GivenImages) -> np.ndarray:
         """The probabilities of all classes, float32 `[N, K]`; of a single image `[K]`."""
-        return self._map(self._to_probabilities, self.parts, images)
+        return self._map(self.probability_program, self.parts, images)
 
     def predict(self, images: GivenImages) -> Prediction | list[Prediction]:
         """The most likely class of each image, in a list; of a single image the class itself."""
@@ -126,7 +126,7 @@ class Classifier:
         """
         if "prompt" not in self.parts:
             return self.unprompted(images)
-        return self._map(self._to_pictures, self._seeing, images)
+        return self._map(self.picture_program, self.seeing, images)
 
     def unprompted(self, images: GivenImages) -> np.ndarray:
         """The same without the prompt: images in [0, 1], resized and cropped."""
@@ -146,7 +146,7 @@ class Classifier:
         Args:
           images: single ones, read as they are needed.
         """
-        return self._stream(self._to_probabilities, self.parts, images)
+        return self._stream(self.probability_program, self.parts, images)
 
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
         """The images of a small split, resized or not, without the prompt and with it;
@@ -156,7 +156,7 @@ class Classifier:
         if "prompt" not in self.parts:
             return before, before
         features = None if split.features is None else jnp.asarray(split.features)
-        after = np.asarray(see(self._seeing, jnp.asarray(split.images), key, features))
+        after = np.asarray(see(self.seeing, jnp.asarray(split.images), key, features))
         return before, after[:, 0] if after.ndim == 5 else after
 
     def picture(self) -> np.ndarray:
@@ -197,13 +197,13 @@ class Classifier:
         return "features" in self.prompt.keywords.names
 
     @property
-    def _seeing(self) -> Parts:
-        """The parts by which images are prompted."""
+    def seeing(self) -> Parts:
+        """The parts by which images are prompted, for `picture_program`."""
         names = (*OF_PROMPT, *(("backbone",) if self._asks_for_features else ()))
         return {name: self.parts[name] for name in names if name in self.parts}
 
     @functools.cached_property
-    def _to_probabilities(self) -> Program:
+    def probability_program(self) -> Program:
         probabilities = to_probabilities(self.logits(self.rule), self.temperature)
         return self._compiled(
             lambda parts, images, key, features: probabilities(
@@ -220,7 +220,7 @@ class Classifier:
         return self._compiled(lambda parts, images, key, _: outputs(parts, images))
 
     @functools.cached_property
-    def _to_pictures(self) -> Program:
+    def picture_program(self) -> Program:
         return self._compiled(self._pictures_of(self.rule))
 
     def _pictures_of(self, resized: ResizeRule | None) -> Program:
@@ -260,7 +260,7 @@ class Classifier:
                 batch = list(itertools.islice(made, self.batch_size))
                 if number == 0 and batch:
                     size = min(size, multiple(1 << (len(batch) - 1).bit_length(), self.mesh.size))
-                ahead = (self._run(program, parts, batch, size, number), batch) if batch else None
+                ahead = (self.run(program, parts, batch, size, number), batch) if batch else None
                 if computed is not None:
                     for row, one in zip(np.asarray(computed[0]), computed[1], strict=False):
                         yield one if isinstance(one, UserError) else row
@@ -268,7 +268,7 @@ class Classifier:
                     return
                 computed = ahead
 
-    def _run(
+    def run(
         self,
         program: Program,
         parts: Parts,
@@ -280,14 +280,14 @@ class Classifier:
         key, features = jax.random.fold_in(self.key, number), None
         seen, *whole = (
             put(stacked(batch, i, size, rule.image_size), by_example(self.mesh))
-            for i, rule in enumerate(self._rules)
+            for i, rule in enumerate(self.rules)
         )
         if whole:
             features = self._to_features({"backbone": self.parts["backbone"]}, whole[0], key, None)
         return program(parts, seen, key, features)
 
     @functools.cached_property
-    def _rules(self) -> tuple[ResizeRule, ...]:
+    def rules(self) -> tuple[ResizeRule, ...]:
         """That of what the prompt acts on; and of whole images, if features are of other pixels."""
         whole = resize_rule(self.backbone)
         both = self._asks_for_features and self.rule != whole
@@ -295,7 +295,7 @@ class Classifier:
 
     def _prepared(self, one: tuple[int, Any]) -> Prepared | UserError:
         number, image = one
-        return prepare(image, number, self._rules, self.upright)
+        return prepare(image, number, self.rules, self.upright)
 
 
 def to_probabilities(forward: Forward, temperature: float = 1.0) -> Forward:

@@ -182,7 +182,7 @@ def test_each_image_counts_once_whatever_the_batches(train, classifier):
     again = vp_jax.load(workdir, backbone=own, batch_size=32)
     for count in (40, 17, 32, 20):
         assert again.probabilities(images[:count]).shape == (count, 10)
-    assert again._to_probabilities._cache_size() == 1
+    assert again.probability_program._cache_size() == 1
 
 
 def test_predictions_have_names(classifier):

@@ -57,26 +57,40 @@ def decode_image(encoded: bytes, *, upright: bool = False, white: int | None = N
         `MAX_PIXELS` pixels, or its numbers have no agreed brightness; a `WiderRange` if they are
         beyond `white`.
     """
+    with _opened(encoded) as image:
+        if image.format == "PNG":
+            _check_png(encoded)
+        return pixels_of(image, upright=upright, white=white)
+
+
+def check_size(encoded: bytes, most: int) -> None:
+    """Refuses an image file of too many pixels by what its header says; none is decoded.
+
+    Raises:
+      CorruptImage: it has more than `most`, or its header is that of no image.
+    """
+    _opened(encoded, most).close()
+
+
+def _opened(encoded: bytes, most: int = MAX_PIXELS) -> Image.Image:
+    """An image file whose header has been read, of at most so many pixels."""
     from PIL import Image
 
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        opened = Image.open(io.BytesIO(encoded), formats=_formats())
+        image = Image.open(io.BytesIO(encoded), formats=_formats())
     except Image.UnidentifiedImageError as e:
         raise CorruptImage(file_kinds.describe(encoded)) from e
     except Image.DecompressionBombError as e:
-        raise _too_large(re.search(r"\((\d+) pixels\)", str(e))) from e
+        raise _too_large(re.search(r"\((\d+) pixels\)", str(e)), most) from e
     except MemoryError:
         raise
     except Exception as e:
         raise CorruptImage(f"{file_kinds.describe(encoded)} ({_clean(e)})") from e
-
-    with opened as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise _too_large(None, image.size)
-        if image.format == "PNG":
-            _check_png(encoded)
-        return pixels_of(image, upright=upright, white=white)
+    if image.width * image.height > most:
+        image.close()
+        raise _too_large(None, most, image.size)
+    return image
 
 
 def pixels_of(image: Image.Image, *, upright: bool = False, white: int | None = None) -> np.ndarray:
@@ -109,12 +123,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _too_large(counted: re.Match[str] | None, size: tuple[int, int] | None = None) -> CorruptImage:
+def _too_large(
+    counted: re.Match[str] | None, most: int, size: tuple[int, int] | None = None
+) -> CorruptImage:
     if size is not None:
         what = f"{size[0]:,} x {size[1]:,}"
     else:
         what = f"{int(counted.group(1)):,}" if counted else "too many"
-    return CorruptImage(f"it has {what} pixels, and {MAX_PIXELS:,} are the most: make it smaller")
+    return CorruptImage(f"it has {what} pixels, and {most:,} are the most: make it smaller")
 
 
 def _clean(error: Exception) -> str:
