@@ -204,6 +204,7 @@ class Classifier:
 
     @functools.cached_property
     def probability_program(self) -> Program:
+        """From `parts` and images by `rules` to the probabilities of all classes, for `run`."""
         probabilities = to_probabilities(self.logits(self.rule), self.temperature)
         return self._compiled(
             lambda parts, images, key, features: probabilities(
@@ -221,6 +222,7 @@ class Classifier:
 
     @functools.cached_property
     def picture_program(self) -> Program:
+        """From `seeing` and images by `rules` to what the backbone sees, for `run`."""
         return self._compiled(self._pictures_of(self.rule))
 
     def _pictures_of(self, resized: ResizeRule | None) -> Program:

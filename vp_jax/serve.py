@@ -30,21 +30,26 @@ from vp_jax.serving.limits import MIB, Limits
 
 _DEFAULT = Limits()
 LARGEST_BATCH = 64
+LEAST = 0.01
 
 flags.DEFINE_string("workdir", None, "folder of a training, or a bundle of vp_jax.export")
 flags.DEFINE_string("host", "127.0.0.1", "address to listen on; 0.0.0.0: all of this machine")
-flags.DEFINE_integer("port", 8000, "0: any that is free, which is printed")
-flags.DEFINE_integer("workers", 1, "processes that answer")
+flags.DEFINE_integer("port", 8000, "0: any free one, which is printed", 0, 65535)
+flags.DEFINE_integer("workers", 1, "processes that answer", 1)
 flags.DEFINE_string("weights", None, "where the backbone's weights are now")
-flags.DEFINE_integer("batch_size", LARGEST_BATCH, "images that are computed together at most")
-flags.DEFINE_integer("max_files", _DEFAULT.files, "images of a request")
-flags.DEFINE_integer("max_mib", _DEFAULT.body // MIB, "MiB of a request")
-flags.DEFINE_float("max_megapixels", _DEFAULT.pixels / 1e6, "of an image")
-flags.DEFINE_integer("waiting", _DEFAULT.waiting, "images that wait in a process")
-flags.DEFINE_integer("held_mib", _DEFAULT.held // MIB, "MiB of all requests in a process")
-flags.DEFINE_integer("connections", _DEFAULT.connections, "open to a process at a time")
-flags.DEFINE_float("upload_seconds", _DEFAULT.upload_seconds, "in which a request must arrive")
-flags.DEFINE_float("answer_seconds", _DEFAULT.answer_seconds, "in which it is answered, or refused")
+flags.DEFINE_integer("batch_size", LARGEST_BATCH, "images that are computed together at most", 1)
+flags.DEFINE_integer("max_files", _DEFAULT.files, "images of a request", 1)
+flags.DEFINE_integer("max_mib", _DEFAULT.body // MIB, "MiB of a request", 1)
+flags.DEFINE_float("max_megapixels", _DEFAULT.pixels / 1e6, "of an image", LEAST)
+flags.DEFINE_integer("waiting", _DEFAULT.waiting, "images that wait in a process", 1)
+flags.DEFINE_integer("held_mib", _DEFAULT.held // MIB, "MiB of all requests in a process", 1)
+flags.DEFINE_integer("connections", _DEFAULT.connections, "open to a process at a time", 1)
+flags.DEFINE_float(
+    "upload_seconds", _DEFAULT.upload_seconds, "in which a request must arrive", LEAST
+)
+flags.DEFINE_float(
+    "answer_seconds", _DEFAULT.answer_seconds, "in which it is answered, or refused", LEAST
+)
 
 OWN_FLAGS = {"backbone.weights": "--weights", "batch_size": "--batch_size"}
 """By the settings of the run that they replace."""
@@ -75,10 +80,10 @@ def work_of(found: Limits) -> Callable[[socket.socket, Callable[[], None], int],
     given = flags.FLAGS
 
     def work(listening: socket.socket, ready: Callable[[], None], alone: int) -> None:
-        from vp_jax import classifier
+        from vp_jax import restored
         from vp_jax.serving import worker
 
-        own = classifier.load(given.workdir, weights=given.weights, batch_size=given.batch_size)
+        own = restored.load(given.workdir, weights=given.weights, batch_size=given.batch_size)
         worker.serve(own, found, listening, ready, alone)
 
     return work
@@ -91,8 +96,6 @@ def main(argv: Sequence[str]) -> None:
     given = flags.FLAGS
     if not given.workdir:
         raise UserError("no run given: add --workdir=runs/NAME")
-    if given.workers < 1 or given.batch_size < 1:
-        raise UserError("--workers and --batch_size must be at least 1")
     found = limits()
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UserError(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vp_jax.classifier import Classifier
+from vp_jax.classifier import Classifier, multiple
 from vp_jax.data.images.prepared import Prepared
 from vp_jax.errors import UserError
 from vp_jax.serving.prepare import prepared
@@ -55,7 +55,8 @@ class Model:
         is_there = isinstance(self.plain, Classifier)
         self.about_plain = about_it(classifier) if is_there else str(self.plain)
         devices = classifier.mesh.size
-        few = -(-min(classifier.batch_size, MOST_EXPLAINED) // devices) * devices
+        devices = classifier.mesh.size
+        few = multiple(min(classifier.batch_size, MOST_EXPLAINED), devices)
         self.shapes = {
             ANSWER: sizes(classifier.batch_size, devices, 4),
             EXPLAIN: sizes(few, devices, MOST_EXPLAINED),

@@ -166,6 +166,8 @@ _STYLE = """
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { border-top: 1px solid; padding-top: 1rem; overflow-wrap: anywhere; }
 pre { overflow: auto; border: 1px solid; padding: 0.75rem; border-radius: 0.4rem; }
+a { color: #1d4ed8; }
+@media (prefers-color-scheme: dark) { a { color: #8fb2ff; } }
 th { text-align: left; vertical-align: top; padding-right: 1rem; white-space: nowrap; }
 """
 
@@ -188,26 +190,38 @@ def page(found: dict[str, Any]) -> str:
     )
 
 
+_EXAMPLE = """curl -F images=@one.jpg -F images=@notes.txt 'http://127.0.0.1:8000/predict?top=1'
+
+{"images": [
+  {"image": "one.jpg", "predictions": [{"class": "seven", "label": 7, "probability": 0.98}]},
+  {"image": "notes.txt", "error": "the image notes.txt cannot be decoded: this is a text, ..."}
+]}"""
+
+
 def _section(path: str, method: str, about: dict[str, Any]) -> str:
     rows = [
-        (f"?{x['name']}", f"{x['description']} {json.dumps(x['schema'])}")
+        (f"?{x['name']}", f"{x['description']} {_values(x['schema'])}")
         for x in about.get("parameters", ())
     ]
-    rows += [(status, x["description"]) for status, x in about["responses"].items()]
+    if method == "post":
+        rows += [(status, x["description"]) for status, x in about["responses"].items()]
     table = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
         for name, text in rows
     )
-    more = ""
-    if method == "post":
-        schema = about["responses"]["200"]["content"]["application/json"]["schema"]
-        more = (
-            '<pre tabindex="0" role="region" aria-label="An example">curl -F images=@one.jpg '
-            "-F images=@two.png 'http://127.0.0.1:8000/predict?top=3'</pre><h3>The answer, as JSON "
-            'schema</h3><pre tabindex="0" role="region" aria-label="JSON schema of the answer">'
-            f"{html.escape(json.dumps(schema, indent=1))}</pre>"
-        )
+    text = " ".join(about[x] for x in ("summary", "description") if x in about)
     return (
-        f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(about['summary'])} "
-        f"{html.escape(about.get('description', ''))}</p><table>{table}</table>{more}"
+        f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(text)}</p>"
+        + (f"<table>{table}</table>" if rows else "")
+        + (_example() if method == "post" else "")
     )
+
+
+def _values(schema: dict[str, Any]) -> str:
+    about = ", ".join(f"{name} {json.dumps(value)}" for name, value in schema.items())
+    return about[:1].upper() + about[1:] + "."
+
+
+def _example() -> str:
+    attributes = 'tabindex="0" role="region" aria-label="An example"'  # It may scroll.
+    return f"<pre {attributes}>{html.escape(_EXAMPLE)}</pre>"
