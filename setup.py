@@ -66,6 +66,7 @@ setuptools.setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
+        "onnx": ["jax2onnx>=0.17", "onnxruntime>=1.32"],  # to export the whole classifier
         "video": ["av>=14.0"],  # to take the middle frames of UCF101's videos
         "serve": SERVE,
         "browser": ["axe-playwright-python>=0.1.4"],  # to test the page; needs a Chromium

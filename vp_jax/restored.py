@@ -8,9 +8,11 @@ import pathlib
 from vp_jax.assembly.bundle import load_bundle
 from vp_jax.assembly.trained import best_of, load_trained, temperature_of
 from vp_jax.backbones import Backbone
+from vp_jax.backbones.weights import hub
 from vp_jax.classifier import Classifier, multiple
 from vp_jax.host import files
 from vp_jax.records import classifier_file
+from vp_jax.records.pulled import pull
 from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import put, replicated
@@ -29,7 +31,8 @@ def load(
 
     Args:
       workdir: of a training, finished or with a checkpoint; of a sweep, the folder of a member; or
-        a bundle, the file that `vp_jax.export` has written of one.
+        a bundle, the file that `vp_jax.export` has written of one, or `owner/name` of one on the
+        Hugging Face Hub, where nothing on this machine has that name.
       weights: where the backbone's weights are now, if not where they were.
       backbone: the user's own one, if the run was made with one.
       batch_size: images at a time, if not as in training; rounded up to a multiple of the devices.
@@ -42,7 +45,7 @@ def load(
     >>> vp_jax.load("runs/quickstart").predict("digit.png")  # doctest: +SKIP
     Prediction(name='seven', probability=0.98, label=7)
     """
-    workdir = files.expanded(workdir)
+    workdir = place(workdir)
     if experiment is not None:
         return restore(experiment, workdir, put_frozen(experiment.frozen, experiment.mesh))[0]
     from_file = load_bundle if workdir.is_file() else load_trained
@@ -63,6 +66,12 @@ def load(
         upright=trained.upright,
         temperature=trained.temperature,
     )
+
+
+def place(given: str | pathlib.Path) -> pathlib.Path:
+    """The folder or file of what is to be loaded, fetched where it is not on this machine."""
+    path = files.expanded(given)
+    return pull(str(given)) if not path.exists() and hub.is_repository(given) else path
 
 
 def of_experiment(experiment: Experiment, parts: Parts) -> Classifier:

@@ -12,7 +12,7 @@ NAMES = tuple(f"source {i}" for i in range(SOURCES))
 
 
 def hidden(params, images):
-    return jnp.tanh(images.reshape(len(images), -1) @ params["first"])
+    return jnp.tanh(images.reshape(images.shape[0], -1) @ params["first"])
 
 
 def convolved(params, images):

@@ -13,7 +13,9 @@ from own_backbone import quick
 
 import vp_jax
 from vp_jax import data, runs
+from vp_jax.assembly import bundle as bundle_lib
 from vp_jax.assembly.bundle import make_bundle
+from vp_jax.data.images.host_preprocess import preprocess_one
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.records import bundle_file
@@ -132,6 +134,7 @@ def test_a_missing_or_other_array_is_named(mapped, tmp_path, backbone):
         "normalize | pad(2)",
         "full(scale=0.1) | clip | normalize",
         "low_rank(2) | normalize | full",
+        "shrink(5) | frame(1) | pad(1) | normalize",
     ],
 )
 def test_the_reader_of_the_documents_prompts_likewise(prompt, reader, tmp_path, backbone, images):
@@ -139,11 +142,53 @@ def test_the_reader_of_the_documents_prompts_likewise(prompt, reader, tmp_path, 
     runs.train(settings, tmp_path / "run", backbone)
     bundle_file.write(tmp_path / "mine", make_bundle(tmp_path / "run", backbone=backbone))
     classifier = vp_jax.load(tmp_path / "run", backbone=backbone)
-    seen = reader.prompted(reader.read(tmp_path / "mine"), classifier.unprompted(images))
+    bundle = reader.read(tmp_path / "mine")
+    seen = reader.prompted(bundle, prepared(classifier, images))
     np.testing.assert_allclose(seen * 0.5 + 0.5, classifier.prompted(images), atol=1e-5)
-    other = {**reader.read(tmp_path / "mine"), "prompt": "affine | normalize"}
-    with pytest.raises(NotImplementedError, match="affine"):
-        reader.prompted(other, images)
+    rule = classifier.rule
+    assert (bundle["images"]["seen_size"], bundle["images"]["seen_resize_size"]) == (
+        rule.image_size,
+        rule.short_side,
+    )
+    for text in ("affine | normalize", "normalize | shrink(5)", "border(affine | pad(2))"):
+        with pytest.raises(KeyError):
+            reader.prompted({**bundle, "prompt": text}, images)
+
+
+def prepared(classifier, images):
+    """Images in [0, 1] as the prompt of a bundle takes them."""
+    return np.stack([preprocess_one(x, classifier.rule) for x in images]) / np.float32(255)
+
+
+def test_a_path_of_its_maker_is_not_in_it(mapped, tmp_path):
+    """But the name of the file, in a sentence for whoever has no such file."""
+    path = mapped[1]
+    for weights, kept, where in (
+        ("/home/me/secret/mine.safetensors", None, "mine.safetensors, a file of its maker"),
+        ("somebody/clip", "somebody/clip", "somebody/clip on the Hugging Face Hub"),
+        (None, None, "on the Hugging Face Hub"),
+    ):
+        origin = bundle_lib._origin(weights, "clip_vit_b32", is_own=False)
+        assert origin["weights"] == kept and where in origin["where"]
+        assert "secret" not in str(origin)
+        bundle = bundle_file.read(path)
+        changed = {**bundle.backbone, "name": "clip_vit_b32", **origin}
+        bundle_file.write(tmp_path / "other", bundle._replace(backbone=changed))
+        if weights and weights.startswith("/"):
+            with pytest.raises(UserError, match="weights in a file, mine.safetensors, .*=PATH"):
+                vp_jax.load(tmp_path / "other")
+    with pytest.raises(UserError, match="a backbone that its maker has in Python"):
+        vp_jax.load(path)
+
+
+def test_a_path_in_an_older_one_is_not_opened(mapped, tmp_path):
+    """Whoever wrote a bundle does not say which file of this machine is read."""
+    bundle = bundle_file.read(mapped[1])
+    backbone = {**bundle.backbone, "name": "clip_tiny", "weights": "/etc/passwd"}
+    del backbone["file"], backbone["where"]
+    bundle_file.write(tmp_path / "other", bundle._replace(backbone=backbone))
+    with pytest.raises(UserError, match="weights in a file, passwd"):
+        vp_jax.load(tmp_path / "other")
 
 
 @pytest.mark.slow(seconds=40)
@@ -161,7 +206,7 @@ def test_the_command_and_a_clip(python, reader, tmp_path, images):
     classifier = vp_jax.load(moved)
     np.testing.assert_array_equal(classifier.probabilities(images), expected)
     bundle = reader.read(moved)
-    seen = reader.prompted(bundle, classifier.unprompted(images))
+    seen = reader.prompted(bundle, prepared(classifier, images))
     features = classifier.backbone.apply(classifier.parts["backbone"], seen)
     found = reader.probabilities(bundle, np.asarray(features))
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from vp_jax import backbones
 from vp_jax.assembly.compose import keys_of
 from vp_jax.assembly.parts.backbone import get_backbone, mesh_of
 from vp_jax.assembly.parts.head import restored_head
@@ -20,13 +22,15 @@ from vp_jax.assembly.trained import (
     structures,
 )
 from vp_jax.backbones import Backbone
+from vp_jax.backbones.weights import hub
 from vp_jax.config import default
+from vp_jax.errors import UserError
 from vp_jax.records import bundle_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.bundle_file import Bundle
 from vp_jax.records.checkpoints.state_arrays import to_arrays
 from vp_jax.records.finished import Best
-from vp_jax.step.forward import resize_rule
+from vp_jax.step.forward import resize_rule, seen_rule
 
 METRICS = ("test_accuracy", "zero_shot_test_accuracy", "metric", "test_metric", "test_examples")
 
@@ -39,6 +43,8 @@ def make_bundle(
 ) -> Bundle:
     """All of a finished run that is needed beside its frozen model.
 
+    Of weights in a file it keeps the file's name and not the folders that it lies in.
+
     Args:
       workdir, weights, backbone: as for `load_trained`.
       license: a text for whoever uses it.
@@ -48,7 +54,7 @@ def make_bundle(
     """
     trained, config = load_trained(workdir, weights, backbone), read_config(workdir)
     own, result = trained.backbone, workdir_lib.read_result(workdir) or {}
-    rule = resize_rule(own)
+    rule, seen = resize_rule(own), seen_rule(own, trained.prompt)
     return Bundle(
         arrays=to_arrays(trained.parts),
         prompt=str(trained.prompt),
@@ -57,13 +63,15 @@ def make_bundle(
         backbone={
             "name": config.backbone.name if backbone is None else own.name,
             "source": config.backbone.source,
-            "weights": weights or config.backbone.weights,
             "dtype": config.backbone.dtype,
             "fingerprint": own.fingerprint,
+            **_origin(weights or config.backbone.weights, own.name, backbone is not None),
         },
         images={
             "image_size": rule.image_size,
             "resize_size": rule.resize_size or rule.image_size,
+            "seen_size": seen.image_size,
+            "seen_resize_size": seen.short_side,
             "resize_method": own.resize_method,
             "mean": [float(x) for x in own.mean],
             "std": [float(x) for x in own.std],
@@ -94,9 +102,12 @@ def load_bundle(
       weights, backbone, batch_size: as for `load_trained`.
 
     Raises:
-      UserError: it is no bundle or a damaged one, its backbone cannot be loaded, or is another one.
+      UserError: it is no bundle or a damaged one, its backbone cannot be loaded, or is another one,
+        or is of a file that is not given.
     """
     bundle = bundle_file.read(path)
+    if backbone is None:
+        weights = weights or _weights(bundle, path)
     config = _settings(bundle, weights, batch_size)
     backbone = get_backbone(config, backbone)
     check_backbone_of(str(path), bundle.backbone["fingerprint"], backbone)
@@ -116,13 +127,53 @@ def load_bundle(
     )
 
 
+def _origin(weights: str | None, name: str, is_own: bool) -> dict[str, str | None]:
+    """Where the weights of a backbone come from, without paths of the machine that they are on."""
+    if is_own:
+        return {"weights": None, "file": None, "where": "a model that its maker has in Python"}
+    if weights is None:
+        repository = backbones.repository(name)
+        on_hub = f"{repository} on the Hugging Face Hub"
+        where = on_hub if repository else "in the package vp_jax"
+        return {"weights": None, "file": None, "where": where}
+    if hub.is_repository(weights) and not os.path.exists(weights):
+        where = f"{weights} on the Hugging Face Hub"
+        return {"weights": weights, "file": None, "where": where}
+    file = pathlib.PurePath(weights).name
+    return {"weights": None, "file": file, "where": f"{file}, a file of its maker"}
+
+
+def _weights(bundle: Bundle, path: pathlib.Path) -> str | None:
+    """Those of which a bundle says where they are; None for those of the backbone's name.
+
+    Raises:
+      UserError: they are in a file, or the backbone is its maker's own.
+    """
+    own = bundle.backbone
+    file, weights = own.get("file"), own["weights"]
+    if weights is not None and not hub.is_repository(weights):  # of a version that kept paths
+        file = pathlib.PurePath(weights).name
+    if file is not None:
+        raise UserError(
+            f"{path} was made with weights in a file, {file}, which is not part of it; name that "
+            f"one, of the fingerprint {own['fingerprint']}, with --config.backbone.weights=PATH, "
+            "in Python weights=PATH"
+        )
+    if own["name"] not in backbones.names():
+        raise UserError(
+            f"{path} was made with {own['name']}, a backbone that its maker has in Python: give it "
+            "as backbone=... of vp_jax.load"
+        )
+    return weights
+
+
 def _settings(bundle: Bundle, weights: str | None, batch_size: int | None) -> ConfigDict:
     """The settings that a run has of what a bundle holds; the others are the defaults."""
     config, own, training = default(), bundle.backbone, bundle.training
     changes: dict[str, Any] = {
         "backbone.name": own["name"],
         "backbone.source": own["source"],
-        "backbone.weights": weights or own["weights"],
+        "backbone.weights": weights,
         "backbone.dtype": own["dtype"],
         "head.name": bundle.head["name"],
         "head.base": bundle.head["base"],

@@ -13,6 +13,7 @@ from vp_jax.backbones.loading.load import (
     is_clip,
     load,
     names,
+    repository,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "is_clip",
     "load",
     "names",
+    "repository",
 ]

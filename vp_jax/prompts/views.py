@@ -45,6 +45,6 @@ def combined(logits: jax.Array, count: int, combine: Combine | None) -> jax.Arra
 
     Those of a single view stay as they are.
     """
-    if combine is None or len(logits) == count:
+    if combine is None or logits.shape[0] == count:
         return logits
     return combine(logits.reshape(count, -1, logits.shape[-1]))

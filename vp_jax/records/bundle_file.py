@@ -8,9 +8,11 @@ values in JSON:
   - `prompt`: its text; `normalize` where no prompt trained
   - `class_names`: a list, in the order of the labels
   - `head`: `name`, `base`, and what it `reads`: `"features"` or `"logits"`
-  - `backbone`: `name`, `source`, `weights` (None: those that `name` stands for), `dtype` and
-    `fingerprint`
-  - `images`: `image_size`, `resize_size`, `resize_method`, `mean`, `std` and `upright`
+  - `backbone`: `name`, `source`, `dtype` and `fingerprint`; `weights`, `owner/name` on the Hugging
+    Face Hub, None for those that `name` stands for; `file`, the name alone of a file or folder of
+    weights, None where there was none; and `where`, the same as a sentence
+  - `images`: `image_size`, `resize_size`, `resize_method`, `mean`, `std` and `upright`; and
+    `seen_size` and `seen_resize_size`, those of what the prompt acts on, smaller behind a `shrink`
   - `temperature`: by which logits are divided
   - `training`: `tune`, `seed`, `batch_size` and `task`
   - `metrics`: what `result.json` says of test
@@ -30,6 +32,8 @@ import safetensors.numpy
 from vp_jax.errors import UserError
 from vp_jax.host import files
 
+NAME = "bundle.safetensors"
+"""Of the file, in a folder that holds a bundle."""
 FORMAT = "vp_jax bundle 1"
 _TEXTS = ("prompt", "license")
 _VALUES = ("class_names", "head", "backbone", "images", "temperature", "training", "metrics")

@@ -139,7 +139,7 @@ def make_seen(
         x = ready(small)
         further: dict[str, Any] = {}
         if "label" in asked:
-            further["label"] = jnp.full(len(images), NO_LABEL) if label is None else label
+            further["label"] = jnp.full(images.shape[:1], NO_LABEL) if label is None else label
         if "centroids" in asked:
             further["centroids"] = parts["centroids"]["means"]
         if "target" in asked and label is not None:
@@ -195,7 +195,7 @@ def make_forward(outputs: Forward, head: Head, combine: views.Combine | None = N
 
     def forward(parts: Parts, images: jax.Array, **more: Any) -> jax.Array:
         logits = head.apply(head_params(parts), outputs(parts, images, **more))
-        return views.combined(logits, len(images), combine)
+        return views.combined(logits, images.shape[0], combine)
 
     return forward
 

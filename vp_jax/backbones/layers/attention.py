@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import jax
@@ -12,6 +15,18 @@ from jax.typing import DTypeLike
 FUSED_DTYPES = (jnp.bfloat16, jnp.float16)
 LEAST_CAPABILITY = (8, 0)  # of CUDA, for cuDNN's flash attention
 MOST_HEAD_WIDTH = 128
+
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Within it, programs are traced with attention that every platform can compute."""
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
 
 
 def attention(
@@ -28,7 +43,7 @@ def attention(
     Returns:
       `[batch, queries, heads, D]`.
     """
-    if jax.local_devices()[0].platform == "cpu":
+    if _PORTABLE.get() or jax.local_devices()[0].platform == "cpu":
         return _heads_first(query, key, value, causal)
     if query.shape[1] > 1 and is_fused(query.dtype, query.shape[-1]):
         return even_lengths(query, key, value, causal, "cudnn")

@@ -43,6 +43,8 @@ def side_by_side(apply: OnImages) -> OnImages:
 
 
 def _count(batch: int) -> int:
+    if not isinstance(batch, int):  # any number, as programs that are exported take
+        return 1
     if jax.device_count() > 1 or jax.local_devices()[0].platform != "cpu" or _cores() == 1:
         return 1
     fitting = (n for n in range(1, PARTS + 1) if batch % n == 0 and batch // n >= LEAST_IMAGES)

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from vp_jax import errors
 from vp_jax.backbones import classifier
 from vp_jax.backbones.base import Backbone
+from vp_jax.backbones.classifier import Classifier
 from vp_jax.backbones.clip import params as clip_params
 from vp_jax.backbones.clip.sizes import SIZES, ClipSize
 from vp_jax.backbones.layers import remat as remat_lib
@@ -32,6 +33,12 @@ def names() -> tuple[str, ...]:
 def is_clip(name: str) -> bool:
     """Whether the name is of a CLIP, with a text tower and no classes of its own."""
     return name in SIZES
+
+
+def repository(name: str) -> str | None:
+    """Where the weights of a name are by default on the Hugging Face Hub; None: nowhere there."""
+    known: dict[str, ClipSize | Classifier] = {**CLASSIFIERS, **SIZES}
+    return known[name].hub if name in known else None
 
 
 def load(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 
 import ml_dtypes  # noqa: F401  teaches numpy bfloat16
@@ -49,8 +48,7 @@ def find(weights: str | os.PathLike[str], *, tokenizer: bool = True) -> pathlib.
             f"{text} is a checkpoint of TensorFlow, which is not read here: take the same model's "
             ".safetensors, .npz or torch file."
         )
-    local = isinstance(weights, os.PathLike) or text.endswith(SUFFIXES) or text[:1] in tuple("./~")
-    if not local and re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+    if hub.is_repository(weights):
         return hub.find(text, tokenizer=tokenizer)
     raise UserError(
         f"There is no weight file or folder {text} (that is, {path.absolute()}). Weights are a "

@@ -5,7 +5,9 @@ Nothing is retried: without a network the error comes at once, and says what to 
 
 from __future__ import annotations
 
+import os
 import pathlib
+import re
 from collections.abc import Collection, Iterable
 
 from vp_jax.errors import UserError
@@ -15,6 +17,13 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 CONFIG_FILES = ("open_clip_config.json", "config.json")
 SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".pth.tar", ".th", ".ckpt", ".bin")
 TIMEOUT = 5.0  # seconds, to reach the Hub
+
+
+def is_repository(name: str | os.PathLike[str]) -> bool:
+    """Whether a name reads like `owner/name`, and neither like a path nor like a weight file."""
+    if isinstance(name, os.PathLike) or name.endswith(SUFFIXES) or name[:1] in tuple("./~"):
+        return False
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 
 def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
@@ -30,7 +39,7 @@ def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
     Raises:
       UserError: it is neither in the cache nor to be had from the Hub.
     """
-    _check_home(repo)
+    check_home(repo)
     cached = _cached(repo)
     if cached and (not tokenizer or has_tokenizer(p.name for p in cached.parent.iterdir())):
         return cached
@@ -58,15 +67,15 @@ def find(repo: str, *, tokenizer: bool = True) -> pathlib.Path:
         raise UserError(_unreachable(repo, error, tokenizer)) from error
 
 
-def _check_home(repo: str) -> None:
-    """Refuses to keep weights in a folder called `~` where the user has no home folder."""
+def check_home(repo: str, what: str = "the weights") -> None:
+    """Refuses to keep what is fetched in a folder called `~` where the user has no home folder."""
     from huggingface_hub import constants
 
     place = constants.HF_HUB_CACHE
     if place.startswith("~"):
         raise UserError(
-            f"the weights of {repo} are to be in {place}, and this user has no home folder: set "
-            "HOME or HF_HOME=DIR, or give the path of weights that are on this machine"
+            f"{what} of {repo} are to be in {place}, and this user has no home folder: set "
+            "HOME or HF_HOME=DIR, or give the path of what is on this machine"
         )
 
 

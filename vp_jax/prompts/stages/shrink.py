@@ -48,11 +48,14 @@ def shrink(size: Pixels) -> Formula:
 
 def centred(images: jax.Array, height: int, width: int) -> jax.Array:
     """Images [..., h, w, C] in the middle of zeros, [..., height, width, C]."""
-    around = [
-        ((n - old) // 2, (n - old + 1) // 2)
-        for n, old in zip((height, width), images.shape[-3:-1], strict=True)
-    ]
-    return jnp.pad(images, [(0, 0)] * (images.ndim - 3) + [*around, (0, 0)])
+    for axis, side in ((-3, height), (-2, width)):
+        free, shape = side - images.shape[axis], list(images.shape)
+        sides = []
+        for count in (free // 2, (free + 1) // 2):
+            shape[axis] = count
+            sides.append(jnp.zeros(shape, images.dtype))
+        images = jnp.concatenate([sides[0], images, sides[1]], axis)
+    return images
 
 
 def _matrix(before: int, after: int, method: str) -> np.ndarray:
