@@ -48,6 +48,7 @@ LAYERS = (
     "export",
     "list_runs",
     "serve",
+    "compare",
 )
 """What stands in `vp_jax`, lowest first."""
 ROOMS = {
@@ -171,6 +172,7 @@ ROOMS = {
         "page",
         "run_page",
         "run_list",
+        "comparison",
         "finish",
         "start",
         "sweep",

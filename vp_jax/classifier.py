@@ -151,7 +151,7 @@ class Classifier:
     def examples(self, split: data.Split) -> tuple[np.ndarray, np.ndarray]:
         """The images of a small split, resized or not, without the prompt and with it;
         the first of those that a prompt makes, where it makes several."""
-        see, key = self._pictures_of(split.resized), jax.random.fold_in(self.key, 0)
+        see, key = jax.jit(self._pictures_of(split.resized)), jax.random.fold_in(self.key, 0)
         before = np.asarray(see({}, jnp.asarray(split.unprompted().images), key, None))
         if "prompt" not in self.parts:
             return before, before

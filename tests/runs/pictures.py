@@ -6,10 +6,11 @@ import contextlib
 from matplotlib.figure import Figure
 from pytest import MonkeyPatch
 
-from vp_jax.report import finish
+from vp_jax.report import finish, sweep
 
 DRAW = Figure.savefig
-WRITE_PAGE = finish.write_page
+PAGES = ((finish, "write_page"), (sweep, "write_comparison"))
+WRITE = [getattr(module, name) for module, name in PAGES]
 
 
 def leave_out(figure, file, **how):
@@ -21,7 +22,8 @@ def undrawn():
     """Figures are saved without being drawn."""
     with MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", leave_out)
-        patch.setattr(finish, "write_page", lambda *run: None)
+        for module, name in PAGES:
+            patch.setattr(module, name, lambda *run: None)
         yield
 
 
@@ -30,5 +32,6 @@ def drawn():
     """They are drawn, within `undrawn`."""
     with MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", DRAW)
-        patch.setattr(finish, "write_page", WRITE_PAGE)
+        for (module, name), write in zip(PAGES, WRITE, strict=True):
+            patch.setattr(module, name, write)
         yield

@@ -65,6 +65,28 @@ def recipe(workdir: pathlib.Path) -> Recipe:
     return Recipe(changes, _command(settings, workdir, before_the_scan(workdir, kept)))
 
 
+def what_differs(workdirs: Sequence[pathlib.Path]) -> list[tuple[str, list[Any]]]:
+    """The settings in which runs differ, each with the value of every run, None where it has none.
+
+    Where things lie and how often they are saved does not count.
+
+    Raises:
+      UserError: there is no run in one of them, or its settings cannot be read.
+    """
+    each = []
+    for workdir in workdirs:
+        kept = workdir_lib.read_settings(workdir)
+        is_made = MADE_IN in kept
+        each.append(flatten(kept if is_made else plain(from_json(kept, workdir / CONFIG))))
+    names = dict.fromkeys(name for settings in each for name in settings)
+    found = [(name, [settings.get(name) for settings in each]) for name in names]
+    return [
+        (name, values)
+        for name, values in found
+        if name not in workdir_lib.MAY_CHANGE and any(x != values[0] for x in values)
+    ]
+
+
 def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
     """The names of settings that others have not, or not with the same value."""
     return [name for name, x in settings.items() if name not in others or others[name] != x]

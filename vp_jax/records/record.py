@@ -169,6 +169,13 @@ def _contents(file: Mapping[str, np.ndarray], split: str) -> Contents:
     return found
 
 
+def kept_contents(workdir: pathlib.Path, split: str) -> Contents | None:
+    """What the examples of a split are, as the run in a folder has kept it; None where it has not,
+    or where it cannot be read."""
+    kept = _load(workdir)
+    return None if kept is None else kept.splits.get(split)
+
+
 def changes(record: Record, splits: Splits, workdir: pathlib.Path) -> list[str]:
     """How the splits of a run differ from what it has trained on, a text for each; empty if they
     do not, or if the run was saved before it was kept what they are."""

@@ -7,7 +7,8 @@ for another look. The page is one file that needs no other and no scripts. What 
 its test images is kept in test_predictions.npz; a run of a version that kept none is tested again.
 The images on the page are read from the data; --nodata leaves them out, and reads no data.
 
-Of a sweep the folder of all gives a page that compares its runs, as python -m vp_jax.compare does.
+A sweep writes a page that compares its runs; those of its members, SWEEP/0 and so on, are made by
+this command.
 """
 
 from __future__ import annotations

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-import traceback
 
 import numpy as np
-from absl import logging
 
 from vp_jax import data, distributed
 from vp_jax.assembly.setup import setup_again
@@ -21,7 +20,7 @@ from vp_jax.report.looks.choice import Choice, choose
 from vp_jax.report.looks.shown import Shown, show
 from vp_jax.report.page.material import Material, from_folder
 from vp_jax.report.page.page import page
-from vp_jax.report.page.render import write
+from vp_jax.report.page.render import write, write_safely
 from vp_jax.report.result import Result
 from vp_jax.restored import load, of_experiment
 from vp_jax.retest import retest
@@ -73,19 +72,13 @@ def write_page(
     classifier = of_experiment(experiment, tuned_parts(experiment, outcome))
     before = outcome.zero_shot.parts() if outcome.zero_shot.exists else None
     missing = (SEVERAL,) if distributed.count() > 1 else ()
-    try:
+
+    def draw() -> str:
         choice, shown = _shown(classifier, before, experiment.task.test, found, not missing)
         more = {"tested": found, "choice": choice, "shown": shown, "missing": missing}
-        material = from_folder(workdir, result, classifier, **more)
-        write(workdir / PAGE, page(material))
-    except OSError:
-        raise
-    except Exception as error:
-        logging.debug("%s", traceback.format_exc())
-        distributed.say(
-            f"{PAGE} could not be made ({type(error).__name__}: {error}); all else of "
-            f"the run is there, and python -m vp_jax.report --workdir={workdir} tries again"
-        )
+        return page(from_folder(workdir, result, classifier, **more))
+
+    write_safely(workdir, draw)
 
 
 def _shown(
@@ -136,6 +129,13 @@ def _without_data(
     return from_folder(folder, result, classifier, tested=found, missing=missing)
 
 
+def _keep(folder: pathlib.Path, found: Tested) -> None:
+    """Keeps the answers of a run of a version that did not; a folder that cannot be written is left
+    as it is."""
+    with contextlib.suppress(PermissionError):
+        predictions_file.write(folder, found)
+
+
 def _with_data(
     folder: pathlib.Path, result: Result, weights: str | None, data_dir: str | None
 ) -> Material:
@@ -145,6 +145,9 @@ def _with_data(
     if found is None or not np.array_equal(found.labels, test.labels):
         before = again.before()
         tuned = again.tuned() if before is None or result["tune"] else before
+        is_new = found is None
         found = Tested(test.labels, answers(tuned), before and answers(before))
+        if is_new:
+            _keep(folder, found)
     choice, shown = _shown(again.classifier, again.start, test, found, True)
     return from_folder(folder, result, again.classifier, tested=found, choice=choice, shown=shown)

@@ -10,7 +10,7 @@ from typing import Any
 from vp_jax.report.table import table
 from vp_jax.report.wording import before_training
 
-FILES = ("prompt.png", "curves.png", "examples.png", "mapping.csv")  # to look at
+FILES = ("report.html", "prompt.png", "curves.png", "examples.png", "mapping.csv")  # to look at
 
 
 def _percent(value: float | None) -> str:

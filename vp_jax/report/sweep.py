@@ -11,7 +11,12 @@ from vp_jax.assembly.several.vary import label
 from vp_jax.records import predictions_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics
+from vp_jax.report.comparison.compare import MOST
+from vp_jax.report.comparison.entry import entry_of
+from vp_jax.report.comparison.images import images_of
+from vp_jax.report.comparison.page import comparison
 from vp_jax.report.finish import calibrated, write_predictor
+from vp_jax.report.page.render import write_safely
 from vp_jax.report.pictures.run_pictures import draw_prompt
 from vp_jax.report.pictures.sweep_curves import sweep_curves
 from vp_jax.report.result import Result, images_per_second, make_result
@@ -57,6 +62,7 @@ def finish_sweep(
         [label(member) for member in members],
         loop.settings.select_on,
     )
+    write_comparison(loop, [label(member) for member in members], results)
     return {
         "members": results,
         "best_member": _best(loop, outcomes),
@@ -64,6 +70,21 @@ def finish_sweep(
         "images_per_second": images_per_second(loop.progress),
         "wall_seconds": loop.progress.wall_seconds,
     }
+
+
+def write_comparison(loop: Loop, labels: Sequence[str], results: Sequence[Result]) -> None:
+    """Writes the page that compares the members that did not fail, where there are several."""
+    entries = [
+        entry_of(folder, name or folder.name, result)
+        for folder, name, result in zip(loop.folders, labels, results, strict=True)
+        if "failed_step" not in result
+    ]
+    if 2 <= len(entries) <= MOST:
+        title = f"{len(entries)} runs at once"
+        write_safely(
+            loop.workdir,
+            lambda: comparison(entries, title, images_of(loop.experiment.task)),
+        )
 
 
 def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -> Result:

@@ -102,6 +102,14 @@ def changes(there: Mapping[str, Digests], here: Mapping[str, Digests]) -> list[s
     return texts
 
 
+def are_told_apart(one: Contents, other: Contents) -> bool:
+    """Whether both know their examples by content, or both by files."""
+    return any(
+        a is not None and b is not None
+        for a, b in ((one.content, other.content), (one.names, other.names))
+    )
+
+
 def aligned(one: Contents, other: Contents) -> np.ndarray | None:
     """For each example of a split its place in another one with the same; None for others."""
     ids = (one.content, other.content), (one.files(), other.files())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -109,7 +110,7 @@ def _maps(
     )
     gradient, attend = make_input_gradient(backbone, classifier.head), backbone.attention
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=_quick())
     def look(parts: Parts, seen: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         rolled = None
         if attend is not None:
@@ -124,6 +125,13 @@ def _maps(
         for parts, seen in ((start, before), (classifier.parts, after))
     )
     return Maps(g0, g1), None if a0 is None or a1 is None else Maps(a0, a1)
+
+
+def _quick() -> dict[str, bool | str]:
+    """How a program is compiled that runs twice: on a CPU compiling takes longer than running."""
+    if jax.local_devices()[0].platform != "cpu":
+        return {}
+    return {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 
 def _acting(parts: Parts) -> Parts:

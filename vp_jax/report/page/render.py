@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from absl import logging
+
+from vp_jax import distributed
 from vp_jax.host import files
+from vp_jax.records.names import PAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,6 +47,17 @@ def chance(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
+def setting(value: Any) -> str:
+    """A setting as people read it.
+
+    >>> setting(["prompt", "head"]), setting(None), setting(True)
+    ('prompt, head', '–', 'True')
+    """
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "()"
+    return "–" if value is None else str(value)
+
+
 @functools.cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -57,6 +74,7 @@ def _environment() -> Environment:
         "points": points,
         "chance": chance,
         "number": "{:,}".format,
+        "setting": setting,
     }
     return made
 
@@ -74,3 +92,26 @@ def write(path: pathlib.Path, page: str) -> None:
     """
     content = page.encode("utf-8", "replace")
     files.write(path, lambda file: file.write(content))
+
+
+def write_safely(workdir: pathlib.Path, draw: Callable[[], str]) -> None:
+    """Writes the page of a run that is about to end: what goes wrong in drawing is told, and ends
+    no run.
+
+    Args:
+      workdir: of the run.
+      draw: makes the page.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    try:
+        text = draw()
+    except Exception as error:
+        logging.debug("%s", traceback.format_exc())
+        distributed.say(
+            f"{PAGE} could not be made ({type(error).__name__}: {error}); all else of the run is "
+            f"there, and python -m vp_jax.report --workdir={workdir} tries again"
+        )
+        return
+    write(workdir / PAGE, text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SPLITS = ("train", "val", "test")
-_SMOOTH_FROM = 60  # points; shorter curves are drawn as they are
+SMOOTH_FROM = 60  # points; shorter curves are drawn as they are
 MARKERS_UP_TO = 40
 
 
@@ -133,11 +133,11 @@ def _split_curves(
         steps, values = series(rows, f"{split}/{metric}")
         if not steps:
             continue
-        if split == "train" and len(steps) >= _SMOOTH_FROM:
+        if split == "train" and len(steps) >= SMOOTH_FROM:
             axes.plot(steps, values, color=colour, lw=0.6, alpha=0.3)
             window = len(steps) // 30 | 1
             label = f"train (mean of {window} logged values)"
-            axes.plot(steps, _running_mean(values, window), color=colour, lw=1.6, label=label)
+            axes.plot(steps, running_mean(values, window), color=colour, lw=1.6, label=label)
             continue
         marker = "o" if len(steps) <= MARKERS_UP_TO else None
         label = split
@@ -151,7 +151,7 @@ def _split_curves(
         axes.plot(steps, values, color=colour, lw=1.6, marker=marker, ms=3.5, label=label)
 
 
-def _running_mean(values: Sequence[float], window: int) -> np.ndarray:
+def running_mean(values: Sequence[float], window: int) -> np.ndarray:
     """Centred mean over an odd window, which is cut at both ends."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
