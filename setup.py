@@ -69,6 +69,7 @@ setuptools.setup(
         "onnx": ["jax2onnx>=0.17", "onnxruntime>=1.32"],  # to export the whole classifier
         "video": ["av>=14.0"],  # to take the middle frames of UCF101's videos
         "serve": SERVE,
+        "load": ["aiohttp>=3.10", "psutil>=6.0"],  # for experiments that ask a server
         "browser": ["axe-playwright-python>=0.1.4"],  # to test the page; needs a Chromium
         "test": [
             *SERVE,

@@ -163,11 +163,15 @@ def _text(kind: str) -> dict[str, Any]:
 
 _STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5; }
-body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+body { background: #ffffff; color: #16181d; }
+main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { border-top: 1px solid; padding-top: 1rem; overflow-wrap: anywhere; }
 pre { overflow: auto; border: 1px solid; padding: 0.75rem; border-radius: 0.4rem; }
 a { color: #1d4ed8; }
-@media (prefers-color-scheme: dark) { a { color: #8fb2ff; } }
+@media (prefers-color-scheme: dark) {
+  body { background: #14161a; color: #eceef2; }
+  a { color: #8fb2ff; }
+}
 th { text-align: left; vertical-align: top; padding-right: 1rem; white-space: nowrap; }
 """
 

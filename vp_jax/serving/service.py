@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ class Service:
           Abandoned: the client has gone; what was not computed yet is not computed.
         """
         with self.admission.of_images(len(uploads)):
-            work = asyncio.gather(*(self._one(upload, lane, top) for upload in uploads))
+            work = self._all(uploads, lane, top)
             said = await unless(abandoned, work, self.limits.answer_seconds)
         if said is None:
             raise Refusal(
@@ -73,6 +73,9 @@ class Service:
         for one in said:
             self.metrics.images.labels("unreadable" if "error" in one else "answered").inc()
         return said
+
+    async def _all(self, uploads: Sequence[Upload], lane: str, top: int) -> list[dict[str, Any]]:
+        return await asyncio.gather(*(self._one(upload, lane, top) for upload in uploads))
 
     async def _one(self, upload: Upload, lane: str, top: int) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -95,22 +98,22 @@ class Service:
 
 
 async def unless(
-    abandoned: Callable[[], Awaitable[object]], work: asyncio.Future[Done], seconds: float
+    abandoned: Callable[[], Awaitable[object]], work: Coroutine[Any, Any, Done], seconds: float
 ) -> Done | None:
     """The result of some work; None, and the work cancelled, if it takes longer.
 
     Raises:
       Abandoned: nobody waits for it any more; the work is cancelled too.
     """
-    gone = asyncio.ensure_future(abandoned())
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(abandoned())
+    both: set[asyncio.Future[Any]] = {working, gone}
     try:
-        both: set[asyncio.Future[Any]] = {work, gone}
         await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
+        if working.done():
+            return working.result()
         if gone.done():
             raise Abandoned
         return None
     finally:
         gone.cancel()
-        work.cancel()
+        working.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -56,6 +57,8 @@ def serve(
       ready: called when the next request will be answered.
       alone: a file that is at its end when the process that began this one has died.
     """
+    for name in ("python_multipart", "uvicorn.error"):  # Who sends nonsense is told so, not we.
+        logging.getLogger(name).setLevel(logging.ERROR)
     model, metrics = Model(classifier), Metrics()
     model.warm_up()
     on_compilation(metrics.compiled.inc)
