@@ -4,6 +4,8 @@
 """
 
 import contextlib
+import importlib.util
+import mmap
 import os
 import pathlib
 import subprocess
@@ -12,12 +14,33 @@ import tempfile
 
 import pytest
 
+PLATFORM = os.environ.get("VP_JAX_TEST_PLATFORM", "cpu")
+EFFORT = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+FLAGS = ("xla_cpu_use_fusion_emitters=false", "xla_cpu_parallel_codegen_split_count=1")
+
+
+def flags_of_little_effort():
+    """XLA's flags with which small programs compile in half the time, of those that it knows; a
+    flag that it does not know ends the process."""
+    (folder,) = importlib.util.find_spec("jaxlib").submodule_search_locations
+    known = set()
+    for library in pathlib.Path(folder).glob("*jax_common*"):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as found:
+            known |= {flag for flag in FLAGS if found.find(flag.partition("=")[0].encode()) >= 0}
+    return [f"--{flag}" for flag in FLAGS if flag in known]
+
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers share the folders of the first process.
     _SCRATCH = tempfile.TemporaryDirectory(prefix="vp_jax")
     os.environ["VP_JAX_CACHE"] = f"{_SCRATCH.name}/cache"
     # Compiled programs, shared by many tests; with the variable also by the next run of them.
     _PROGRAMS = os.environ.get("VP_JAX_TEST_PROGRAMS", f"{_SCRATCH.name}/programs")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
+    # Most of the time of most tests is that of the compiler.
+    if PLATFORM == "cpu":
+        os.environ[EFFORT] = "1"
+        _FLAGS = [os.environ.get("XLA_FLAGS", ""), *flags_of_little_effort()]
+        os.environ["XLA_FLAGS"] = " ".join(filter(None, _FLAGS))
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 if CORES and "PYTEST_XDIST_WORKER" in os.environ:
@@ -27,7 +50,7 @@ if CORES and "PYTEST_XDIST_WORKER" in os.environ:
     os.sched_setaffinity(0, sorted(CORES)[_worker % len(CORES) :: _workers])
 
 os.environ |= {
-    "JAX_PLATFORMS": os.environ.get("VP_JAX_TEST_PLATFORM", "cpu"),
+    "JAX_PLATFORMS": PLATFORM,
     "HF_HUB_OFFLINE": "1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # as commands have it
 }
@@ -54,6 +77,40 @@ def all_cores():
     yield
     if CORES:
         os.sched_setaffinity(0, own)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def effort(request):
+    """A module that says `OPTIMIZED = True` has programs compiled as users have, its own and those
+    of the processes that it starts; the others with little effort."""
+    if not getattr(request.module, "OPTIMIZED", False) or EFFORT not in os.environ:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(EFFORT)
+        patch.delenv("XLA_FLAGS")
+        compile_with(little_effort=False)
+        yield
+        compile_with(little_effort=True)
+
+
+def compile_with(little_effort):
+    """From here on, and nothing that was compiled before is used."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", little_effort)
+    jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def cpu_devices():
+    """The environment of a process that has `count` devices."""
+
+    def environment(count, *more):
+        flags = (f"--xla_force_host_platform_device_count={count}", *more)
+        return {"XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags])}
+
+    return environment
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """Imports point downwards only, and in no circle."""
 
 import ast
+import functools
 import pathlib
 import re
 
@@ -228,9 +229,10 @@ def name_of(path):
 PATHS = {name_of(path).rstrip("."): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imported(path):
-    """The modules of this package that a file imports, also within functions."""
-    found = set()
+@functools.cache
+def imported(module):
+    """The modules of this package that one imports, also within functions."""
+    path, found = PATHS[module], set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -246,9 +248,6 @@ def imported(path):
     return found
 
 
-IMPORTS = {name: imported(path) for name, path in PATHS.items()}
-
-
 def height(name):
     """A module's place in the order, and its place among its wing's rooms."""
     wing, *rooms = name.split(".")
@@ -260,7 +259,7 @@ def height(name):
 def test_imports_point_downwards(name):
     if name in COMMANDS:
         return
-    for other in sorted(IMPORTS[name] - {""}):
+    for other in sorted(imported(name) - {""}):
         assert height(other) <= height(name), f"{name} imports {other}, which is above it"
 
 
@@ -298,7 +297,7 @@ def test_the_document_has_every_wing_in_this_order():
 
 def test_no_circle():
     """Modules that import only what is done already are done; none may be left over."""
-    left = dict(IMPORTS)
+    left = {name: imported(name) for name in PATHS}
     while done := [name for name, others in left.items() if not others & left.keys()]:
         for name in done:
             del left[name]

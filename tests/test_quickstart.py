@@ -6,6 +6,8 @@ import pytest
 
 from vp_jax import prompts
 
+OPTIMIZED = True
+
 
 @pytest.mark.slow(seconds=60)
 def test_the_quickstart_teaches_a_frozen_model_to_read_digits(tmp_path, python):

@@ -374,7 +374,7 @@ def test_the_file_of_a_classifier_is_small(train):
     assert max(sizes.values()) < 1000
 
 
-def test_all_devices_share_the_images(train, classifier, tmp_path):
+def test_all_devices_share_the_images(train, classifier, cpu_devices, tmp_path):
     workdir, _, _ = train("first_k")
     images, _ = digits()
     np.save(tmp_path / "images.npy", images[:70])
@@ -386,8 +386,7 @@ np.save("found.npy", found.probabilities(np.load("images.npy")))
 assert found.probabilities(np.load("images.npy")[0]).shape == (10,)
 """
     path = f"{pathlib.Path(vp_jax.__file__).parents[1]}{os.pathsep}{pathlib.Path(__file__).parent}"
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "PYTHONPATH": path}
-    environment = {**os.environ, **flags}
+    environment = {**os.environ, **cpu_devices(4), "PYTHONPATH": path}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     expected = classifier.probabilities(images[:70])
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, rtol=1e-5, atol=1e-7)

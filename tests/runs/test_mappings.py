@@ -245,7 +245,7 @@ def test_semantic_mapping_compares_texts_of_another_backbone(tmp_path):
 
 
 @pytest.mark.slow
-def test_counts_of_eight_devices_are_those_of_one(python, tmp_path):
+def test_counts_of_eight_devices_are_those_of_one(python, cpu_devices, tmp_path):
     """The mapping of a run does not depend on the number of devices."""
     import pathlib
 
@@ -255,8 +255,7 @@ def test_counts_of_eight_devices_are_those_of_one(python, tmp_path):
         "config = own_backbone.quick(**{'head.name': 'bayesian_plus', 'epochs': 1})\n"
         "runs.train(config, sys.argv[1], own_backbone.make())"
     )
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    python("-c", code, tmp_path / "8", env=flags, check=True)
+    python("-c", code, tmp_path / "8", env=cpu_devices(8), check=True)
     train(tmp_path / "1", "bayesian_plus", epochs=1)
     one, eight = (arrays(tmp_path / devices) for devices in "18")
     assert one.keys() == eight.keys()

@@ -414,7 +414,7 @@ def test_folders_of_other_runs_are_refused(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
+def test_eight_devices_give_the_prompts_of_one(python, cpu_devices, tmp_path):
     """Each with the whole backbone, and each with an eighth of it."""
     code = (
         f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})\n"
@@ -426,8 +426,7 @@ def test_eight_devices_give_the_prompts_of_one(python, tmp_path):
         "    folder = f'{sys.argv[1]}/{sharding}'\n"
         "    many.train_many(config, members, folder, own_backbone.make())"
     )
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    python("-c", code, tmp_path, env=flags, check=True)
+    python("-c", code, tmp_path, env=cpu_devices(8), check=True)
     members = [{"seed": i, "prompt": f"normalize | pad({i + 1})"} for i in range(2)]
     many.train_many(quick(epochs=1), members, tmp_path / "alone", own_backbone.make())
 

@@ -1,6 +1,5 @@
 """Which batches devices can share, and what of a backbone each of them holds."""
 
-import os
 import re
 
 import numpy as np
@@ -114,11 +113,8 @@ assert len(compiled) == 2, compiled.keys()
 
 
 @pytest.mark.slow
-def test_no_device_ever_holds_the_whole_of_a_shared_backbone(python, tmp_path):
+def test_no_device_ever_holds_the_whole_of_a_shared_backbone(python, cpu_devices, tmp_path):
     """On CPUs where what is computed comes in the order that needs the least memory, as on GPUs and
     TPUs; by default XLA's CPU compiler starts all that is independent, and gathers early."""
-    flags = (
-        "--xla_force_host_platform_device_count=8 "
-        "--xla_cpu_enable_concurrency_optimized_scheduler=false"
-    )
-    python("-c", PROGRAM, tmp_path / "run", env={**os.environ, "XLA_FLAGS": flags}, check=True)
+    scheduler = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+    python("-c", PROGRAM, tmp_path / "run", env=cpu_devices(8, scheduler), check=True)

@@ -157,7 +157,7 @@ np.savez({out!r}, *results)
 
 
 @pytest.mark.slow
-def test_eight_devices_do_what_one_does(python, tmp_path):
+def test_eight_devices_do_what_one_does(python, cpu_devices, tmp_path):
     import pathlib
 
     results = []
@@ -169,8 +169,7 @@ def test_eight_devices_do_what_one_does(python, tmp_path):
         if devices == 1:
             exec(code, {})
         else:
-            flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-            python("-c", code, env=flags, check=True)
+            python("-c", code, env=cpu_devices(devices), check=True)
         with np.load(out) as file:
             results.append(list(file.values()))
     for one, eight in zip(*results, strict=True):

@@ -1,7 +1,5 @@
 """Several views of an image stay on the device that has the image."""
 
-import os
-
 PROGRAM = """
 import re, jax, jax.numpy as jnp, numpy as np
 from vp_jax import backbones, heads, prompts
@@ -42,6 +40,5 @@ jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), slopes, a
 """
 
 
-def test_views_are_not_moved(python):
-    flags = "--xla_force_host_platform_device_count=4"
-    python("-c", PROGRAM, env={**os.environ, "XLA_FLAGS": flags}, check=True)
+def test_views_are_not_moved(python, cpu_devices):
+    python("-c", PROGRAM, env=cpu_devices(4), check=True)

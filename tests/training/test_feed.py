@@ -1,7 +1,5 @@
 """The three pipelines give the same batches, of any number of devices, from any position."""
 
-import os
-import subprocess
 import sys
 
 import jax
@@ -181,18 +179,10 @@ for pipeline in ("resident", "stream"):
 """
 
 
-def test_accuracy_is_exact_on_1_and_on_8_devices(monkeypatch, capsys):
+def test_accuracy_is_exact_on_1_and_on_8_devices(monkeypatch, capsys, python, cpu_devices):
     """2,007 images in batches of 256: the last is partial, and 8 devices do not divide its rest."""
     monkeypatch.setattr(sys, "argv", ["-c", "1"])
     exec(DEVICES, {})
     alone = capsys.readouterr().out
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    done = subprocess.run(
-        [sys.executable, "-c", DEVICES, "8"],
-        env={**os.environ, **flags},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = python("-c", DEVICES, "8", env=cpu_devices(8), check=True)
     assert done.stdout == alone and "resident" in alone and "stream" in alone

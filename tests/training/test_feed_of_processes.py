@@ -1,5 +1,6 @@
 """Two processes with two devices each: every one makes its own rows, together the same batches."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,6 @@ WORKER = """
 import os, sys
 process, port = int(sys.argv[1]), sys.argv[2]
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import jax, numpy as np
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"localhost:{port}", 2, process)
@@ -73,13 +73,14 @@ print("both are right")
 
 
 @pytest.mark.slow
-def test_the_same_batches_and_accuracy_in_two_processes():
+def test_the_same_batches_and_accuracy_in_two_processes(cpu_devices):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(number), str(port)],
+            env={**os.environ, **cpu_devices(2)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

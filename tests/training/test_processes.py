@@ -55,17 +55,18 @@ def by_slurm(processes):
 
 def launch(folder, processes=1, devices=1, found=by_flags, more=(), command=TRAIN):
     """Starts all processes of a command; each with its devices."""
-    flags = {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # most of the time here is that of compilation
-    }
+    count = f"--xla_force_host_platform_device_count={devices}"
     places = found(processes) if processes > 1 else [((), {})]
     soon = ("--heartbeat_seconds=15",) if processes > 1 else ()
     return [
         subprocess.Popen(
             [sys.executable, *command, f"--workdir={folder}", *more, *soon, *arguments],
             cwd=ROOT,
-            env={**os.environ, **flags, **environment},
+            env={
+                **os.environ,
+                "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,7 +9,6 @@ import textwrap
 
 import numpy as np
 import pytest
-from sklearn import datasets
 
 from vp_jax.data import tasks
 from vp_jax.data.builders import prepare
@@ -51,6 +50,8 @@ def test_counts_and_names(digits):
 
 
 def test_every_image_equals_scikit_learn(digits):
+    from sklearn import datasets
+
     original = datasets.load_digits()
     seen = []
     for examples in (digits.train, digits.test):

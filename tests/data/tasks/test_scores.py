@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn import metrics
 
 from vp_jax.data.tasks import scores, task
 from vp_jax.errors import UserError
@@ -30,6 +29,8 @@ CASES = {
 
 def sklearn_scores(predictions, labels):
     """As WILDS calls scikit-learn: over the classes among the labels."""
+    from sklearn import metrics
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         present = np.unique(labels)
@@ -62,6 +63,8 @@ def test_random_input_against_scikit_learn(seed):
         assert type(found) is float and found == pytest.approx(expected, abs=1e-12)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from sklearn import metrics
+
         balanced = metrics.balanced_accuracy_score(labels, predictions)
     assert scores.score("mean_per_class", predictions, labels) == pytest.approx(balanced, abs=1e-12)
 

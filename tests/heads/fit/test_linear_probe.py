@@ -1,25 +1,31 @@
 """The linear probe: both solvers against scikit-learn on its handwritten digits."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
 
 from vp_jax import heads
 from vp_jax.errors import UserError
 from vp_jax.heads.fit import linear_probe
 from vp_jax.heads.fit.linear_probe import accuracy, fit, sweep
 
-DIGITS, DIGIT_LABELS = load_digits(return_X_y=True)
-DIGITS = DIGITS.astype(np.float32)
 FEW, MANY, VAL = slice(0, 200), slice(0, 900), slice(900, 1797)
 SOLVERS = ["sklearn", "optax"]
 
 
+@functools.cache
+def digits():
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images.astype(np.float32), labels
+
+
 def data(classes=10, images=FEW):
-    keep = DIGIT_LABELS[images] < classes
-    return DIGITS[images][keep], DIGIT_LABELS[images][keep]
+    pixels, labels = (array[images] for array in digits())
+    return pixels[labels < classes], labels[labels < classes]
 
 
 def gradient(params, features, labels, c):
@@ -50,6 +56,8 @@ def test_the_gradient_of_the_stated_objective_vanishes(solver, classes, c):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("classes", [2, 10])
 def test_coefficients_are_those_of_scikit_learn(solver, classes):
+    from sklearn.linear_model import LogisticRegression
+
     features, labels = data(classes)
     c = 1e-3
     model = LogisticRegression(C=(2 if classes == 2 else 1) * c, tol=1e-6, max_iter=10_000)
@@ -66,8 +74,7 @@ def test_coefficients_are_those_of_scikit_learn(solver, classes):
 def test_the_solvers_agree_on_accuracy(c):
     features, labels = data(images=MANY)
     scores = [
-        accuracy(fit(features, labels, 10, c, solver=s).params, DIGITS[VAL], DIGIT_LABELS[VAL])
-        for s in SOLVERS
+        accuracy(fit(features, labels, 10, c, solver=s).params, *data(images=VAL)) for s in SOLVERS
     ]
     assert abs(scores[0] - scores[1]) <= 1e-3 + 1e-9
     assert min(scores) > (0.8 if c < 1e-4 else 0.88)
@@ -94,7 +101,7 @@ def test_classes_without_training_images(solver, missing):
     keep = ~np.isin(labels, missing)
     probe = fit(features[keep], labels[keep], 10, 1e-2, solver=solver)
     assert probe.params["kernel"].shape == (64, 10) and probe.params["bias"].shape == (10,)
-    logits = np.asarray(heads.linear().apply(probe.params, jnp.asarray(DIGITS)))
+    logits = np.asarray(heads.linear().apply(probe.params, jnp.asarray(digits()[0])))
     assert np.isfinite(logits).all() and not np.isin(logits.argmax(1), missing).any()
     present = np.setdiff1d(np.arange(10), missing)
     dense = fit(features[keep], np.searchsorted(present, labels[keep]), len(present), 1e-2)
