@@ -83,6 +83,8 @@ setuptools.setup(
             "tensorflow-cpu>=2.20",  # tfds's own test of builders needs it, nothing else does
             "types-tqdm>=4.66",
         ],
+        "wandb": ["wandb>=0.19.10"],  # for config.logger, as the next
+        "mlflow": ["mlflow-skinny>=3.0"],
         "parity": ["open_clip_torch>=3.0", "timm>=1.0", "torch>=2.6", "transformers>=4.57"],
     },
 )

@@ -132,6 +132,7 @@ def default() -> ConfigDict:
     config.patience = 0  # evaluations without a better one before stopping early; 0 never stops
     config.log_every_steps = 20  # within an epoch; its last step is always logged
     config.checkpoint_every_steps = 0  # besides every evaluation; 0: only then
+    config.logger = ()  # who else follows the run: wandb, mlflow
     config.call_seconds = 1.0  # of training in one go; progress and SIGTERM wait for its end
     return config
 

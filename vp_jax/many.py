@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 from ml_collections import ConfigDict
 
-from vp_jax.assembly.settings import check_settings, claim, settled
+from vp_jax.assembly.settings import check_settings, claim, hyper_parameters, settled
 from vp_jax.assembly.setup import setup_all
 from vp_jax.assembly.several.members import canonical, member_configs, sweep_config
 from vp_jax.assembly.several.vary import Member, grid, parse_vary
@@ -21,6 +21,8 @@ from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
+from vp_jax.records.loggers.following import followed
+from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.result import Result
 from vp_jax.report.sweep import finish_sweep
 from vp_jax.training.experiment import Experiment
@@ -79,8 +81,12 @@ def train_many(
         for folder in (workdir, *folders):
             keep_text_features(folder, experiments[0].head)
         experiments = with_teacher(with_features(experiments, workdir))
-        loop = Loop(experiments, workdir, folders)
+        names = experiments[0].loop.logger
+        followers = claims.enter_context(followed(names, workdir, folders, hyper_parameters))
+        loop = Loop(experiments, workdir, folders, followers)
         result = finish_sweep(loop, loop.run(), members)
+        for folder, own, each in zip(folders, result["members"], followers, strict=True):
+            conclude_run(folder, own, each)
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
         forget(workdir)

@@ -150,6 +150,7 @@ _READ: dict[str, Callable[[str], tuple[Any, ...]]] = {
     "task.class_names": names,
     "head.templates": templates,
     "head.table": sources,
+    "logger": names,
 }
 """How each setting that is a list is read."""
 

@@ -11,6 +11,7 @@ from vp_jax.assembly.own_parts import experiment as experiment
 from vp_jax.assembly.own_parts import load_task as load_task
 from vp_jax.assembly.plan import plan
 from vp_jax.assembly.scan import scanned
+from vp_jax.assembly.settings import hyper_parameters
 from vp_jax.assembly.setup import setup_again
 from vp_jax.assembly.teacher import with_teacher
 from vp_jax.assembly.texts.text_features import keep_text_features
@@ -20,7 +21,9 @@ from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
+from vp_jax.records.loggers.following import followed
 from vp_jax.records.record import compare_test, read
+from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.finish import finish
 from vp_jax.report.result import Result
 from vp_jax.retest import retest
@@ -64,8 +67,11 @@ def train(
         (made,) = with_teacher(with_features([made], workdir))
         keep_text_features(workdir, made.head)
         start = Loop if made.solver is None else LinearProbe
-        (outcome,) = start([made], workdir).run()
-        result = finish(made, outcome, workdir)
+        names, folders = made.loop.logger, [workdir]
+        with followed(names, workdir, folders, hyper_parameters) as followers:
+            (outcome,) = start([made], workdir, followers=followers).run()
+            result = finish(made, outcome, workdir)
+            conclude_run(workdir, result, followers[0])
         INTERRUPTS.let_finish()
         workdir_lib.write_json(path, result)
         forget(workdir)

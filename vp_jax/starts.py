@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 from ml_collections import ConfigDict
 
-from vp_jax.assembly.settings import check_settings, claim, settled
+from vp_jax.assembly.settings import check_settings, claim, hyper_parameters, settled
 from vp_jax.assembly.setup import setup_tasks
 from vp_jax.assembly.several.start_tasks import (
     TaskSettings,
@@ -24,6 +24,8 @@ from vp_jax.host import files
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
+from vp_jax.records.loggers.following import followed
+from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.result import Result
 from vp_jax.report.start import finish_start
 from vp_jax.training.fitting.frozen_features import with_features
@@ -79,8 +81,11 @@ def train_start(
         keep_text_features(workdir, experiments[0].head)
         experiments = [with_features([e], only=["train"])[0] for e in experiments]
         named = dict(zip(names_of(experiments), experiments, strict=True))
-        (outcome,) = Reptile(named, rounds, workdir).run()
-        result = finish_start(named, rounds, outcome, workdir)
+        names, folders = experiments[0].loop.logger, [workdir]
+        with followed(names, workdir, folders, hyper_parameters) as followers:
+            (outcome,) = Reptile(named, rounds, workdir, followers).run()
+            result = finish_start(named, rounds, outcome, workdir)
+            conclude_run(workdir, result, followers[0])
         INTERRUPTS.let_finish()
         workdir_lib.write_json(workdir / workdir_lib.RESULT, result)
     return result

@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 
 from vp_jax.errors import UserError, unknown
+from vp_jax.records.loggers.following import check_loggers
 from vp_jax.step.penalties import NAMES as PENALTIES
 from vp_jax.training.loop_settings import LoopSettings
 
@@ -62,6 +63,7 @@ def check_loop(loop: LoopSettings, tune: Sequence[str], prefix: str = "", task: 
             raise UserError(f"{called} is {number}; it must be {wanted}")
     if not loop.call_seconds > 0:
         raise UserError(f"{prefix}call_seconds is {loop.call_seconds}; it must be positive")
+    check_loggers(loop.logger, f"{prefix}logger")
 
 
 def check_seed(seed: int, called: str = "seed") -> None:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vp_jax.assembly.parts.prompt import with_canonical_prompt
 from vp_jax.backbones import Backbone
-from vp_jax.config import from_json
+from vp_jax.config import default, from_json
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.names import MADE_IN
@@ -70,3 +70,26 @@ def complete(settings: workdir_lib.Settings, path: pathlib.Path) -> workdir_lib.
       UserError: one has a value of another type than it takes.
     """
     return plain(from_json(settings, path))
+
+
+ALWAYS = (
+    *("seed", "task.name", "backbone.name", "prompt", "head.name", "tune"),
+    *("batch_size", "epochs", "optimizer.name", "optimizer.learning_rate"),
+)
+"""Hyper-parameters that are shown whether or not they are the default."""
+_OF_PARTS = ("parts.", "programs.", MADE_IN)
+
+
+def hyper_parameters(workdir: pathlib.Path) -> dict[str, Any]:
+    """What tells the run in a folder from others, by dotted names: the settings that are not the
+    default, without those that may change from start to start, and those of `ALWAYS`."""
+    found = workdir_lib.flatten(workdir_lib.read_settings(workdir))
+    usual = workdir_lib.flatten(plain(default()))
+    return {
+        name: value
+        for name, value in found.items()
+        if name in ALWAYS
+        or (name not in usual or value != usual[name])
+        and name not in workdir_lib.MAY_CHANGE
+        and not name.startswith(_OF_PARTS)
+    }

@@ -15,7 +15,7 @@ FLUSH_SECONDS = 10.0
 
 
 class EventFile:
-    """A new event file of scalars in a folder, `events.out.tfevents.*`.
+    """A new event file in a folder, `events.out.tfevents.*`.
 
     tensorboardX's own `SummaryWriter` writes from another thread and once more when the interpreter
     exits, where an error ends in a traceback; its records and protocol buffers are used here.
@@ -37,7 +37,8 @@ class EventFile:
 
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
-        self._records = RecordWriter(str(folder / name))
+        count = len(list(folder.glob(f"{name}*")))  # that this process has begun in this second
+        self._records = RecordWriter(str(folder / f"{name}.{count}"))
         self._flushed = time.monotonic()
         self._write(file_version="brain.Event:2")
         if purge_step is not None:
@@ -57,10 +58,18 @@ class EventFile:
         from tensorboardX.summary import scalar
 
         for name, value in values.items():
-            self._write(step=step, summary=scalar(name, value))
+            self.add_summary(step, scalar(name, value))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._records.flush()
             self._flushed = time.monotonic()
+
+    def add_summary(self, step: int, summary: Any) -> None:
+        """Writes a summary of one step, as TensorBoard's protocol buffers have it.
+
+        Raises:
+          OSError: there is no space for it.
+        """
+        self._write(step=step, summary=summary)
 
     def close(self) -> None:
         """Writes out what is buffered.

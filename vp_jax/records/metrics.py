@@ -9,6 +9,7 @@ from typing import Any
 from vp_jax import distributed
 from vp_jax.host import files
 from vp_jax.records.event_file import EventFile
+from vp_jax.records.loggers.following import NOBODY, Followers
 from vp_jax.records.workdir import METRICS, TENSORBOARD
 
 
@@ -34,14 +35,15 @@ def read_metrics(workdir: pathlib.Path, up_to_step: int | None = None) -> list[d
 
 
 class Metrics:
-    """Writes rows of metrics, one a step, to `metrics.jsonl` and to TensorBoard.
+    """Writes rows of metrics, one a step, to `metrics.jsonl`, to TensorBoard and to followers.
 
     Rows of steps after `step`, where the run goes on, are of work that was lost; they are removed.
     At -1 it begins.
     Of several processes only the main one writes.
     """
 
-    def __init__(self, workdir: pathlib.Path, step: int):
+    def __init__(self, workdir: pathlib.Path, step: int, followers: Followers = NOBODY):
+        self._followers = followers
         self._writes = distributed.is_main()
         if not self._writes:
             return
@@ -63,6 +65,7 @@ class Metrics:
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         self._board.add(step, values)
+        self._followers.write(step, values)
 
     def sync(self) -> None:
         """Returns when the rows written so far are on disk.

@@ -14,6 +14,8 @@ SCAN = "scan.json"
 DATA = "data.npz"
 PREDICTIONS = "test_predictions.npz"
 PAGE = "report.html"
+LOGGERS = "loggers.json"
+"""By which ids the run is known to Weights & Biases and MLflow."""
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 LOCK = ".lock"
@@ -38,6 +40,7 @@ OURS = (
     FEATURES,
     DATA,
     PREDICTIONS,
+    LOGGERS,
     CHECKPOINTS,
     TENSORBOARD,
 )

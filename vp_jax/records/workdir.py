@@ -49,6 +49,7 @@ MAY_CHANGE = (
     "task.accept_changed_data",
     "checkpoint_every_steps",
     "call_seconds",
+    "logger",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from vp_jax.assembly.trained import to_keep
+from vp_jax.host.progress_bar import waiting
 from vp_jax.records import classifier_file, predictions_file
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.pictures.run_pictures import draw_run
@@ -28,11 +29,13 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     test, calibration = final_test(experiment, outcome), calibrated(experiment, outcome)
     write_predictor(experiment, outcome, workdir, calibration)
     if outcome.progress.best_step >= 0:
-        draw_run(experiment, outcome, test, workdir)
+        with waiting("drawing the pictures of the run"):
+            draw_run(experiment, outcome, test, workdir)
     result = make_result(experiment, outcome, test, calibration)
     found = tested(experiment.task.test.labels, test, calibration)
     predictions_file.write(workdir, found)
-    write_page(experiment, outcome, found, result, workdir)
+    with waiting("writing the page of the run"):
+        write_page(experiment, outcome, found, result, workdir)
     return result
 
 
@@ -40,7 +43,8 @@ def calibrated(experiment: Experiment, outcome: Outcome) -> Calibration | None:
     """The temperature of a run that wants one."""
     if not experiment.loop.calibrates:
         return None
-    return calibrate(experiment, tuned_parts(experiment, outcome))
+    with waiting("fitting the temperature"):
+        return calibrate(experiment, tuned_parts(experiment, outcome))
 
 
 def write_predictor(

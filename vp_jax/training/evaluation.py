@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from jax.typing import ArrayLike
 
 from vp_jax import data
 from vp_jax.data.tasks import scores
+from vp_jax.host.progress_bar import PATIENCE_SECONDS, progress_bar, waiting
 from vp_jax.step.batch import Batch
 from vp_jax.step.forward import Forward, Parts
 from vp_jax.step.sharding import AS_PLACED, by_example, replicated
@@ -129,11 +132,18 @@ def make_evaluate_together(
     ) -> Together:
         weights = None if counted is None else (counted / counted.sum()).astype(np.float32)
         totals, found = np.zeros((len(Sums._fields), len(splits))), []
-        for number, batch in enumerate(feed.eval_batches(*splits)):
-            sums, *more = step(parts, feed.store, batch, keys, np.uint32(number), argument, weights)
-            totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
-            found.append(jax.device_get(more))
-        count = len(splits[0])
+        count, what = len(splits[0]), f"evaluating on {splits[0].name}"
+        silent = not sys.stderr.isatty()  # in files, the line of `waiting` says it
+        with progress_bar(count, what, silent, delay=PATIENCE_SECONDS, leave=False) as bar:
+            for number, batch in enumerate(feed.eval_batches(*splits)):
+                told = waiting(what) if number == 0 else contextlib.nullcontext()  # it compiles
+                with told:
+                    sums, *more = step(
+                        parts, feed.store, batch, keys, np.uint32(number), argument, weights
+                    )
+                    totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
+                found.append(jax.device_get(more))
+                bar.update(min(feed.batch_size, count - bar.n))
         of_images = (
             np.concatenate([x.reshape(len(splits), -1) for x in batches], axis=1)[:, :count]
             for batches in zip(*(x for x, _ in found), strict=True)

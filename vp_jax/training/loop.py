@@ -14,7 +14,7 @@ import numpy as np
 from vp_jax import data, distributed
 from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS, Interrupted
-from vp_jax.host.progress_bar import progress_bar
+from vp_jax.host.progress_bar import progress_bar, waiting
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import Metrics
@@ -53,7 +53,8 @@ class Loop(Start):
             members.eval_step(), keys, tasks, self.feed, self.mesh
         )
         since = -1 if self.is_fresh else self.step
-        self._metrics = [Metrics(folder, since) for folder in self.folders]
+        where = zip(self.folders, self.followers, strict=True)
+        self._metrics = [Metrics(folder, since, followers) for folder, followers in where]
         if not self.is_fresh:
             distributed.say(f"going on from step {self.step} of {self.experiment.total_steps}")
         if self.experiment.advice.notice:
@@ -67,7 +68,8 @@ class Loop(Start):
                 if not self.progress.done:
                     with INTERRUPTS.deferred():
                         self._train()
-                self.checkpoints.wait()
+                with waiting(f"saving the checkpoint in {self.workdir}"):
+                    self.checkpoints.wait()
             return self.outcomes()
 
     def _begin(self) -> None:
@@ -181,7 +183,8 @@ class Loop(Start):
         first_of_start, allowed = self.step, 1
         total, seen = self._images_seen(total_steps), self._images_seen(self.step)
         shown: dict[str, str] = {}
-        with progress_bar(total, "training", initial=seen, unit_scale=True) as bar:
+        what = "compiling the first steps"
+        with progress_bar(total, what, initial=seen, unit_scale=True) as bar:
             while self.step < total_steps and not self.progress.done:
                 clock = time.monotonic() + self._refit()
                 begun, stop = self.step, self._next_stop(allowed)
@@ -191,6 +194,8 @@ class Loop(Start):
                 self.step = stop
                 seconds = time.monotonic() - clock
                 examples = self._images_seen(stop) - self._images_seen(begun)
+                if begun == first_of_start:
+                    bar.set_description("training", refresh=False)
                 if begun == 0:
                     self._check_gradient(out)
                 if begun > first_of_start:  # the first call of a start compiles

@@ -29,6 +29,7 @@ class LoopSettings:
       teacher_temperature: by which its logits and these are divided for that.
       workers: processes that prepare training batches on the host; 0 for threads.
       accept_changed_data: whether to go on with other images than the run began with.
+      logger: who else follows the run, by the names of `records.loggers`.
     """
 
     epochs: int
@@ -47,6 +48,7 @@ class LoopSettings:
     teacher_temperature: float = 1.0
     workers: int = 0
     accept_changed_data: bool = False
+    logger: tuple[str, ...] = ()
 
     @property
     def loss(self) -> Loss:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vp_jax import data, distributed
 from vp_jax.heads.fit import linear_probe
+from vp_jax.host.progress_bar import waiting
 from vp_jax.records.metrics import Metrics
 from vp_jax.records.workdir import FEATURES
 from vp_jax.step.sharding import put
@@ -64,7 +65,7 @@ class LinearProbe(Start):
     def _sweep(self, train: np.ndarray) -> linear_probe.Probe:
         name = self.settings.select_on
         (selection,) = self.split(name)
-        metrics = Metrics(self.workdir, -1)
+        metrics = Metrics(self.workdir, -1, self.followers[0])
         tried = 0
 
         def progress(c: float, accuracy: float) -> None:
@@ -74,15 +75,17 @@ class LinearProbe(Start):
             metrics.write(tried, {"probe/c": c, f"{name}/accuracy": accuracy})
 
         try:
-            probe, _, _ = linear_probe.sweep(
-                train,
-                self.experiment.task.train.labels,
-                self._features(selection),
-                selection.labels,
-                len(self.experiment.task.class_names),
-                solver=self.experiment.solver or "auto",
-                progress=progress,
-            )
+            features = self._features(selection)
+            with waiting("solving the linear probe for the first of several regularisations"):
+                probe, _, _ = linear_probe.sweep(
+                    train,
+                    self.experiment.task.train.labels,
+                    features,
+                    selection.labels,
+                    len(self.experiment.task.class_names),
+                    solver=self.experiment.solver or "auto",
+                    progress=progress,
+                )
         finally:
             metrics.close()
         return probe

@@ -17,6 +17,7 @@ from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.host.progress_bar import progress_bar
 from vp_jax.prompts.checks import check_int
+from vp_jax.records.loggers.following import Followers
 from vp_jax.step import step as step_lib
 from vp_jax.step.forward import Parts
 from vp_jax.step.fsdp import put_frozen
@@ -70,13 +71,20 @@ class Reptile(Loop):
       tasks: the runs of all tasks, of one backbone and one prompt, by their names.
       rounds: how many, of how many steps.
       workdir: of the run.
+      followers: who else gets its metrics.
     """
 
-    def __init__(self, tasks: Mapping[str, Experiment], rounds: Rounds, workdir: pathlib.Path):
+    def __init__(
+        self,
+        tasks: Mapping[str, Experiment],
+        rounds: Rounds,
+        workdir: pathlib.Path,
+        followers: Sequence[Followers] = (),
+    ):
         total = rounds.rounds * rounds.steps
         self._tasks = {n: dataclasses.replace(e, total_steps=total) for n, e in tasks.items()}
         self._rounds = rounds
-        super().__init__(list(self._tasks.values())[:1], workdir)
+        super().__init__(list(self._tasks.values())[:1], workdir, followers=followers)
 
     @property
     def splits(self) -> dict[str, Contents]:

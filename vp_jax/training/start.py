@@ -20,6 +20,7 @@ from vp_jax.errors import UserError
 from vp_jax.records import record as record_lib
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.checkpoints.saved import set_aside
+from vp_jax.records.loggers.following import NOBODY, Followers
 from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step.forward import OF_PROMPT, Parts
 from vp_jax.step.fsdp import put_frozen
@@ -109,11 +110,12 @@ class Start:
       experiments: the members of a sweep; a single one for a run.
       workdir: of the run or the sweep.
       folders: where each member writes what is its own; by default that of a run.
+      followers: who else gets the metrics of each member.
 
     Attributes:
       members: of the sweep.
       experiment, settings: of the first of them.
-      workdir, folders: as above.
+      workdir, folders, followers: as above.
       mesh, everywhere: all devices, and the sharding that replicates.
       frozen: parameters of the parts that do not change, on the devices.
       feed: of the batches.
@@ -131,12 +133,14 @@ class Start:
         experiments: Sequence[Experiment],
         workdir: pathlib.Path,
         folders: Sequence[pathlib.Path] = (),
+        followers: Sequence[Followers] = (),
     ):
         self.started = time.monotonic()
         self.members = members = Members(experiments)
         self.experiment = experiment = members.first
         self.settings = experiment.loop
         self.folders = folders or (workdir,)
+        self.followers = followers or [NOBODY] * len(self.folders)
         self.mesh = experiment.mesh
         self.everywhere = replicated(self.mesh)
         self.frozen = put_frozen(experiment.frozen, self.mesh)

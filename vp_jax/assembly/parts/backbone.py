@@ -14,6 +14,7 @@ from vp_jax.assembly.parts.head import OF_FEATURES, OF_TEXTS, base_name
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError, unknown
 from vp_jax.heads.on_top import NAMES as ON_TOP
+from vp_jax.host.progress_bar import waiting
 from vp_jax.step.sharding import check_devices, make_mesh
 
 
@@ -25,13 +26,14 @@ def load_backbone(config: ConfigDict) -> Backbone:
     """
     check_devices()
     settings = config.backbone
-    backbone = backbones.load(
-        settings.name,
-        settings.weights,
-        dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),
-        remat=settings.remat,
-        source=settings.source,
-    )
+    with waiting(f"loading the backbone {settings.name}"):
+        backbone = backbones.load(
+            settings.name,
+            settings.weights,
+            dtype=None if settings.dtype == "float32" else jnp.dtype(settings.dtype),
+            remat=settings.remat,
+            source=settings.source,
+        )
     if settings.sharding == "replicated":
         return backbone
     params = jax.device_get(backbone.params)  # so that no device keeps the whole of it

@@ -28,6 +28,7 @@ def loop_settings(config: ConfigDict) -> LoopSettings:
         teacher_temperature=config.loss.teacher_temperature,
         workers=config.task.workers,
         accept_changed_data=config.task.accept_changed_data,
+        logger=tuple(config.logger),
     )
 
 

@@ -15,6 +15,7 @@ from vp_jax import distributed, heads
 from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
+from vp_jax.host.progress_bar import waiting
 from vp_jax.records.workdir import TEXT_FEATURES
 from vp_jax.training.experiment import HeadOfRun
 
@@ -36,10 +37,12 @@ def compute_text_features(
     if backbone.encode_text is None or backbone.tokenizer is None:
         raise UserError(f"{backbone.name} has no text tower, so class names cannot be encoded")
     encode = jax.jit(backbone.encode_text)
-    features = heads.text_features(
-        lambda tokens: encode(backbone.params, tokens), backbone.tokenizer, class_names, templates
-    )
-    return np.asarray(features, np.float32)
+    params, tokenizer = backbone.params, backbone.tokenizer
+    with waiting(f"encoding the texts of {len(class_names):,} classes by {backbone.name}"):
+        features = heads.text_features(
+            lambda tokens: encode(params, tokens), tokenizer, class_names, templates
+        )
+        return np.asarray(features, np.float32)
 
 
 def describe(class_names: Sequence[str], templates: Sequence[str]) -> str:

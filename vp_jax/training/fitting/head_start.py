@@ -10,6 +10,7 @@ import numpy as np
 
 from vp_jax import data, distributed, heads
 from vp_jax.heads.fit import linear_probe
+from vp_jax.host.progress_bar import waiting
 from vp_jax.step.forward import Parts
 from vp_jax.training.experiment import Experiment
 
@@ -41,7 +42,8 @@ def fit_head(experiment: Experiment, parts: Parts, compute: Compute) -> dict[str
         base = {**experiment.head.params, **parts.get("base", {})}
         apply = jax.jit(head.apply)
         logits = [np.asarray(apply(base, x)) for x in (train, val)]
-        found = heads.fit_residual(logits[0], task.train.labels, logits[1], task.val.labels)
+        with waiting("fitting the head to the training images"):
+            found = heads.fit_residual(logits[0], task.train.labels, logits[1], task.val.labels)
         loss = dict(found.tried)
         distributed.say(
             f"the head begins fitted: cross-entropy on val {loss[found.c]:.3f}, before "
@@ -49,7 +51,9 @@ def fit_head(experiment: Experiment, parts: Parts, compute: Compute) -> dict[str
         )
         return distributed.of_main({"residual": found.residual})
     classes = len(task.class_names)
-    probe, c, tried = linear_probe.sweep(train, task.train.labels, val, task.val.labels, classes)
+    with waiting("fitting the head to the training images"):
+        labels = task.train.labels, task.val.labels
+        probe, c, tried = linear_probe.sweep(train, labels[0], val, labels[1], classes)
     distributed.say(
         f"the head begins as a linear probe: accuracy on val {dict(tried)[c]:.1%} (c = {c:.3g})"
     )

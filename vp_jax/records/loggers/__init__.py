@@ -1,0 +1,1 @@
+"""What follows a run beside its own files: TensorBoard's last page, Weights & Biases, MLflow."""
