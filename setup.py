@@ -74,6 +74,8 @@ setuptools.setup(
         "test": [
             *SERVE,
             "av>=14.0",
+            "ipykernel>=7.0",  # notebooks are run, as by the next
+            "nbclient>=0.10",
             "dill>=0.3.8",  # tfds.testing imports it and does not say so
             "mypy>=2.4",
             "pytest>=8.0",

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 MADE = ("__pycache__", "*.pyc", "*.egg-info", "build", "dist", ".venv*", ".*_cache")
-FOLDERS = (".ci", "configs", "docs", "experiments", "tests", "vp_jax")
+FOLDERS = (".ci", "configs", "docs", "experiments", "notebooks", "tests", "vp_jax")
 FILES = (".gitignore", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 OF_SETUPTOOLS = ("PKG-INFO", "setup.cfg")
 

@@ -30,12 +30,13 @@ class WeightsAndBiases:
 
         project, _, known = about.id.rpartition("/")
         project = project or os.environ.get("WANDB_PROJECT") or PROJECT
-        offline = os.environ.get("WANDB_MODE", "online") in ("offline", "dryrun", "disabled")
+        mode = os.environ.get("WANDB_MODE") or "online"  # as it is now, not at its first use
         try:
             self._run = wandb.init(
                 project=project,
                 id=known or secrets.token_hex(4),
-                resume=None if offline else "allow",
+                mode=mode,
+                resume="allow" if mode == "online" else None,
                 name=about.name,
                 group=about.group or None,
                 config=dict(about.settings),
@@ -45,7 +46,7 @@ class WeightsAndBiases:
             )
         except Exception as error:
             raise UserError(
-                f"Weights & Biases cannot follow the run in {about.workdir}: {brief(error)}; log "
+                f"Weights & Biases cannot follow the run in {about.workdir}: {brief(error).rstrip('.')}; log "
                 "in by `wandb login`, or set WANDB_MODE=offline, or leave wandb out of "
                 "--config.logger"
             ) from error
