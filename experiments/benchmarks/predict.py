@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import jax
 import measure
@@ -62,8 +63,15 @@ def link(source: pathlib.Path, out: pathlib.Path, count: int, shares: int) -> tu
     return len(found), float(np.mean(sizes))
 
 
-def forward_alone(model: Classifier, images: int) -> float:
-    """Seconds of the compiled forward pass over so many images, in batches of the model's."""
+def timed(action: Callable[[], None]) -> np.ndarray:
+    """Seconds that an action takes, and those that all cores together work for it, `[2]`."""
+    begin = time.perf_counter(), time.process_time()
+    action()
+    return np.array([time.perf_counter(), time.process_time()]) - begin
+
+
+def forward_alone(model: Classifier, images: int) -> np.ndarray:
+    """What `timed` says of the forward pass over so many images, in batches of the model."""
     side = model.rule.image_size
     place = by_example(model.mesh)
     batch = put(np.full((model.batch_size, side, side, 3), 128, np.uint8), place)
@@ -73,21 +81,24 @@ def forward_alone(model: Classifier, images: int) -> float:
         return run(model.parts, batch, rng=model.key)
 
     once().block_until_ready()
-    begin = time.perf_counter()
-    for _ in range(-(-images // model.batch_size)):
-        found = once()
-    found.block_until_ready()
-    return time.perf_counter() - begin
+
+    def every() -> None:
+        for _ in range(-(-images // model.batch_size)):
+            once().block_until_ready()
+
+    return timed(every)
 
 
-def predicted(model: Classifier, folder: pathlib.Path) -> float:
-    """Seconds of `predict` on all images of a folder."""
+def predicted(model: Classifier, folder: pathlib.Path) -> np.ndarray:
+    """What `timed` says of `predict` on all images of a folder."""
     with open(os.devnull, "w") as nowhere:
         write = writer("csv", model.class_names, 1, False, nowhere)
-        begin = time.perf_counter()
-        count = answer_all(model, [str(folder)], write)
-        assert count.images and not count.broken, count.summary(False)
-        return time.perf_counter() - begin
+
+        def every() -> None:
+            count = answer_all(model, [str(folder)], write)
+            assert count.images and not count.broken, count.summary(False)
+
+        return timed(every)
 
 
 def peak_memory(workdir: str, folders: list[pathlib.Path], scratch: pathlib.Path) -> int:
@@ -108,7 +119,7 @@ def main(argv: list[str]) -> None:
         distinct, pixels = link(pathlib.Path(values.images), out, values.count, rounds)
         folders = [out / str(number) for number in range(rounds)]
         predicted(model, folders[0]), forward_alone(model, 1)  # compile
-        times: dict[str, list[float]] = {name: [] for name in KINDS}
+        times: dict[str, list[np.ndarray]] = {name: [] for name in KINDS}
         for folder in folders:
             count = len(list(folder.iterdir()))
             times[KINDS[0]].append(predicted(model, folder) / count)
@@ -117,9 +128,17 @@ def main(argv: list[str]) -> None:
             f"{values.count:,} photographs ({distinct:,} distinct, of {pixels / 1e3:,.0f} thousand "
             f"pixels), {model}, batches of {model.batch_size}, {rounds} rounds"
         )
-        rows = [(name, f"{1 / statistics.median(each):,.0f}") for name, each in times.items()]
-        print(table(rows, ("", "images/s")))
-        print(f"predict at {measure.ratio(times[KINDS[1]], times[KINDS[0]])} times its speed")
+        walls = {name: [wall for wall, _ in each] for name, each in times.items()}
+        rows = [
+            (
+                name,
+                f"{1 / statistics.median(walls[name]):,.1f}",
+                f"{1000 * np.median([work for _, work in each]):,.2f}",
+            )
+            for name, each in times.items()
+        ]
+        print(table(rows, ("", "images/s", "CPU ms an image")))
+        print(f"predict at {measure.ratio(walls[KINDS[1]], walls[KINDS[0]])} times its speed")
         few = peak_memory(values.workdir, folders[: max(rounds // 10, 1)], scratch)
         every = peak_memory(values.workdir, folders, scratch)
     print(f"most memory of the command: {few / 1e9:.2f} GB on a tenth, {every / 1e9:.2f} GB on all")

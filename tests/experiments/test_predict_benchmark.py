@@ -21,7 +21,7 @@ def test_predict_beside_its_forward_pass(python, tmp_path):
     done = python("experiments/benchmarks/predict.py", run, *few, check=True)
     assert "10 photographs (6 distinct, of 1 thousand pixels)" in done.stdout
     for name in ("predict", "forward pass alone"):
-        (speed,) = re.findall(rf"^{name} +([\d,]+)$", done.stdout, re.MULTILINE)
-        assert int(speed.replace(",", "")) > 0
+        ((speed, work),) = re.findall(rf"^{name} +([\d,.]+) +([\d,.]+)$", done.stdout, re.MULTILINE)
+        assert float(speed.replace(",", "")) > 0 and float(work.replace(",", "")) > 0
     low, high = re.findall(r"(\d\.\d\d) GB", done.stdout)
     assert 0.1 < float(low) < 3 and 0.1 < float(high) < 3

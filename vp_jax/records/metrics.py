@@ -48,6 +48,7 @@ class Metrics:
         if not self._writes:
             return
         rows = read_metrics(workdir, up_to_step=step)
+        self._number = len(rows)
         path = workdir / METRICS
         kept = "".join(json.dumps(row) + "\n" for row in rows)
         files.write(path, lambda file: file.write(kept.encode()))
@@ -65,7 +66,8 @@ class Metrics:
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         self._board.add(step, values)
-        self._followers.write(step, values)
+        self._followers.write(self._number, step, values)
+        self._number += 1
 
     def sync(self) -> None:
         """Returns when the rows written so far are on disk.

@@ -30,8 +30,8 @@ class Recorder:
         if self.fails_at == what:
             raise ConnectionError("nobody answers")
 
-    def write(self, step, values):
-        self._note("write", step, dict(values))
+    def write(self, number, step, values):
+        self._note("write", number, step, dict(values))
 
     def conclude(self, end):
         self._note("conclude", end)
@@ -58,8 +58,9 @@ def test_rows_are_those_of_the_file(tmp_path, recorders):
         metrics.write(2, {"train/loss": 1.0, "val/accuracy": 0.5})
         metrics.close()
     (recorder,) = recorders
-    rows = [{"step": step, **values} for what, step, values in recorder.said[:-1]]
+    rows = [{"step": step, **values} for _, _, step, values in recorder.said[:-1]]
     assert rows == read_metrics(tmp_path)
+    assert [number for _, number, _, _ in recorder.said[:-1]] == [0, 1]
     assert recorder.said[-1] == ("close", True)
     assert recorder.about.name == tmp_path.name and recorder.about.settings["seed"] == 3
 
@@ -73,12 +74,25 @@ def test_a_later_start_is_the_same_run(tmp_path, recorders):
     assert json.loads((tmp_path / "loggers.json").read_text()) == {"recorder": first.id}
 
 
+def test_rows_that_come_again_have_the_same_numbers(tmp_path, recorders):
+    """Of rows 0, 1, 2 the last is of a step after the checkpoint."""
+    for since, steps in ((-1, (1, 2, 3)), (2, (3, 4))):
+        with followed(["recorder"], tmp_path, [tmp_path], settings) as (followers,):
+            metrics = Metrics(tmp_path, since, followers)
+            for step in steps:
+                metrics.write(step, {"x": step / 2})
+            metrics.close()
+    first, second = (recorder.said[:-1] for recorder in recorders)
+    assert [row[1:3] for row in first] == [(0, 1), (1, 2), (2, 3)]
+    assert [row[1:3] for row in second] == [(2, 3), (3, 4)]
+
+
 def test_members_have_runs_of_their_own(tmp_path, recorders):
     folders = [tmp_path / "0", tmp_path / "1"]
     for folder in folders:
         folder.mkdir()
     with followed(["recorder"], tmp_path, folders, settings) as each:
-        each[1].write(5, {"x": 1.0})
+        each[1].write(0, 5, {"x": 1.0})
     assert [r.about.name for r in recorders] == [f"{tmp_path.name}/0", f"{tmp_path.name}/1"]
     assert {r.about.group for r in recorders} == {tmp_path.name}
     assert [len(r.said) for r in recorders] == [1, 2]
@@ -101,7 +115,7 @@ def test_one_that_fails_stops_nothing_and_is_told_once(tmp_path, recorders, when
         for step in (1, 2):
             metrics.write(step, {"x": float(step)})
         metrics.close()
-        following.conclude(tmp_path, followers, Conclusion(2, {}, {}, {}))
+        following.conclude(tmp_path, followers, Conclusion(2, 2, {}, {}, {}))
     said = capsys.readouterr().err
     assert said.count("recorder has failed at") == 1 and "nobody answers" in said
     assert len(read_metrics(tmp_path)) == 2
@@ -157,7 +171,7 @@ def test_the_end_in_tensorboard(tmp_path):
     picture = tmp_path / "prompt.png"
     Image.fromarray(np.full((3, 5, 3), 7, np.uint8)).save(picture)
     chosen = {"seed": 1, "prompt": "pad(4)", "start.head": True, "tune": ["prompt", "head"]}
-    write_end(tmp_path, Conclusion(9, chosen, {"final/test": 0.5}, {"prompt": picture}))
+    write_end(tmp_path, Conclusion(9, 0, chosen, {"final/test": 0.5}, {"prompt": picture}))
     found = {v.tag: (e.step, v) for e in events(tmp_path / "tensorboard") for v in e.summary.value}
     step, image = found["prompt"]
     assert step == 9 and image.image.encoded_image_string == picture.read_bytes()
@@ -183,6 +197,6 @@ def test_the_end_in_tensorboard(tmp_path):
 
 def test_two_files_of_one_second_are_two_files(tmp_path):
     for step in (1, 2):
-        write_end(tmp_path, Conclusion(step, {}, {"final/val": 0.1}, {}))
+        write_end(tmp_path, Conclusion(step, 0, {}, {"final/val": 0.1}, {}))
     steps = [e.step for e in events(tmp_path / "tensorboard") if e.step]
     assert steps == [1, 2]

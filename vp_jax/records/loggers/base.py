@@ -30,12 +30,14 @@ class Conclusion(NamedTuple):
 
     Attributes:
       step: after which it ended.
+      rows: of metrics that it has written.
       settings: its hyper-parameters, by dotted names.
       scores: by names such as `final/test`.
       pictures: PNG files by what they show.
     """
 
     step: int
+    rows: int
     settings: Mapping[str, Any]
     scores: Mapping[str, float]
     pictures: Mapping[str, pathlib.Path]
@@ -50,8 +52,11 @@ class Logger(Protocol):
 
     id: str
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes a row of metrics, as `metrics.jsonl` has it."""
+    def write(self, number: int, step: int, values: Mapping[str, float]) -> None:
+        """Takes a row of metrics, as `metrics.jsonl` has it in this line, from 0.
+
+        After a kill some numbers come again, with the same steps and values.
+        """
 
     def conclude(self, end: Conclusion) -> None:
         """Takes what the run came to."""

@@ -53,9 +53,9 @@ class Followers:
     def __init__(self, loggers: Mapping[str, Logger]):
         self._loggers = dict(loggers)
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Hands on a row of metrics."""
-        self._each(lambda logger: logger.write(step, values), f"step {step:,}")
+    def write(self, number: int, step: int, values: Mapping[str, float]) -> None:
+        """Hands on a row of metrics, and which it is."""
+        self._each(lambda logger: logger.write(number, step, values), f"step {step:,}")
 
     def conclude(self, end: Conclusion) -> None:
         """Hands on what the run came to."""

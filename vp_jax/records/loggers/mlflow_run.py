@@ -56,8 +56,9 @@ class MlflowRun:
             self._client.log_param(run.info.run_id, key, text[:_LONGEST])
         return str(run.info.run_id)
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, number: int, step: int, values: Mapping[str, float]) -> None:
         """Takes a row of metrics."""
+        del number
         now = int(1000 * time.time())
         self._pending += [self._metric(name, x, now, step) for name, x in values.items()]
         if time.monotonic() - self._sent > SEND_SECONDS:
@@ -70,7 +71,7 @@ class MlflowRun:
 
     def conclude(self, end: Conclusion) -> None:
         """Takes what the run came to: as metrics, and the pictures as artifacts."""
-        self.write(end.step, end.scores)
+        self.write(end.rows, end.step, end.scores)
         self._send()
         for path in end.pictures.values():
             self._client.log_artifact(self.id, str(path))

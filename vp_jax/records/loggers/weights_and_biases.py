@@ -12,7 +12,8 @@ from vp_jax.records.loggers.base import About, Conclusion
 
 PROJECT = "vp_jax"
 STEP = "step"
-"""The metric that all others are drawn over; what a resumed run sends twice stands twice there."""
+"""The metric that all others are drawn over. Its own count of steps is that of rows, of which a run
+may have several at a step."""
 
 
 class WeightsAndBiases:
@@ -45,24 +46,24 @@ class WeightsAndBiases:
                 settings=wandb.Settings(console="off", silent=True, init_timeout=60),
             )
         except Exception as error:
+            reason = brief(error).rstrip(".")
             raise UserError(
-                f"Weights & Biases cannot follow the run in {about.workdir}: {brief(error).rstrip('.')}; log "
-                "in by `wandb login`, or set WANDB_MODE=offline, or leave wandb out of "
-                "--config.logger"
+                f"Weights & Biases cannot follow the run in {about.workdir}: {reason}; log in by "
+                "`wandb login`, or set WANDB_MODE=offline, or leave wandb out of --config.logger"
             ) from error
         self._picture = wandb.Image
         self.id = f"{project}/{self._run.id}"
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP)
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes a row of metrics."""
-        self._run.log({STEP: step, **values})
+    def write(self, number: int, step: int, values: Mapping[str, float]) -> None:
+        """Takes a row of metrics; one that it has already is passed over there."""
+        self._run.log({STEP: step, **values}, step=number)
 
     def conclude(self, end: Conclusion) -> None:
         """Takes what the run came to: into its summary, and the pictures among its media."""
         shown: dict[str, Any] = {n: self._picture(str(p)) for n, p in end.pictures.items()}
-        self._run.log({STEP: end.step, **end.scores, **shown})
+        self._run.log({STEP: end.step, **end.scores, **shown}, step=end.rows)
 
     def close(self, finished: bool) -> None:
         """Hands on all that it has."""
