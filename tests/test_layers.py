@@ -106,6 +106,7 @@ ROOMS = {
         "event_file",
         "listing",
         "workdir",
+        "loggers",
         "classifier_file",
         "finished",
         "mapping_file",
