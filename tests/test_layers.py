@@ -175,6 +175,7 @@ ROOMS = {
         "run_page",
         "run_list",
         "comparison",
+        "conclusion",
         "finish",
         "start",
         "sweep",
