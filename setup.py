@@ -74,10 +74,10 @@ setuptools.setup(
         "test": [
             *SERVE,
             "av>=14.0",
-            "ipykernel>=7.0",  # notebooks are run, as by the next
-            "nbclient>=0.10",
             "dill>=0.3.8",  # tfds.testing imports it and does not say so
+            "ipykernel>=7.0",  # notebooks are run, as by nbclient
             "mypy>=2.4",
+            "nbclient>=0.10",
             "pytest>=8.0",
             "pytest-xdist>=3.6",
             "ruff>=0.9",

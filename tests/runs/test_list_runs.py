@@ -148,6 +148,15 @@ def test_running_while_its_folder_is_held(top):
     assert listed(top)[ODD].state == "stopped"
 
 
+def test_a_running_sweep_is_as_far_as_its_members(top, tmp_path):
+    sweep = shutil.copytree(top / "sweep 2", tmp_path / "sweep")
+    shutil.rmtree(sweep / "checkpoints")
+    (sweep / "0" / "metrics.jsonl").write_text('{"step": 3, "x": 1.0}\n{"step": 7}\n{"st')
+    with hold(sweep):
+        (run,) = find_runs(sweep)
+    assert (run.state, run.step, run.reason) == ("running", 7, "")
+
+
 @pytest.fixture
 def damaged(top, tmp_path):
     """A copy to break."""

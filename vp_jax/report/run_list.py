@@ -98,7 +98,7 @@ def as_table(runs: Sequence[Listed], width: int | None = None) -> str:
         [
             text,
             summary(runs),
-            *(["not as it should be:", *wrong] if wrong else []),
+            *(["reasons:", *wrong] if wrong else []),
             *(["to go on:", *commands] if commands else []),
         ]
     )

@@ -110,8 +110,7 @@ def _read(place: Place, locked: Locked) -> Run | None:
         return _finished(run, result)
     run = _with_progress(run)
     if folder / LOCK in locked:
-        made = [step for step in (run.step, _last_logged(folder)) if step is not None]
-        return run._replace(state=RUNNING, step=max(made, default=None))
+        return _running(run)
     return run
 
 
@@ -207,6 +206,14 @@ def _with_progress(run: Run) -> Run:
     if steps:
         return run._replace(state=DAMAGED, reason="; ".join(reasons))
     return run._replace(reason="; ".join([*reasons, "nothing has been saved yet"]))
+
+
+def _running(run: Run) -> Run:
+    """With the step of the last row of metrics; of a sweep they are in its members' folders."""
+    logged = _last_logged(run.folder / "0" if run.kind == "sweep" else run.folder)
+    made = [step for step in (run.step, logged) if step is not None]
+    reason = "" if run.state == EMPTY else run.reason
+    return run._replace(state=RUNNING, reason=reason, step=max(made, default=None))
 
 
 def _at(run: Run, step: int, meta: Mapping[str, Any]) -> Run:
