@@ -14,9 +14,10 @@ from pictures import undrawn  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_runs():
-    """Runs know `clip_small`; pictures at which no test looks are laid out and not drawn."""
+def quick_runs(request):
+    """Runs know `clip_small`; pictures at which no test looks are laid out and not drawn, and not
+    even that where a module says `PICTURES = False`."""
     undo = small_clip.install()
-    with undrawn():
+    with undrawn(getattr(request.module, "PICTURES", True)):
         yield
     undo()

@@ -26,9 +26,11 @@ def leave_out(figure, file, **how):
 
 
 @contextlib.contextmanager
-def undrawn():
-    """Figures are saved without being drawn."""
+def undrawn(laid_out=True):
+    """Figures are saved without being drawn; or there are none of runs."""
     with MonkeyPatch.context() as patch:
+        if not laid_out:
+            patch.setattr(finish, "draw_run", lambda *run: None)
         patch.setattr(Figure, "savefig", leave_out)
         for module, name in PAGES:
             patch.setattr(module, name, lambda *run: None)

@@ -20,6 +20,7 @@ from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.records import bundle_file
 
+PICTURES = False
 SHORT = {"task.shots": 8, "epochs": 1}
 KINDS = {
     "mapping": {"head.name": "iterative"},

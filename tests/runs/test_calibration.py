@@ -11,6 +11,8 @@ from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.errors import UserError
 from vp_jax.report.summary import training_summary
 
+PICTURES = False
+
 
 def test_the_classifier_of_a_run_is_calibrated_and_answers_the_same(tmp_path):
     one, two = (tmp_path / name for name in ("plain", "calibrated"))

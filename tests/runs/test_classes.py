@@ -10,6 +10,7 @@ from PIL import Image
 from vp_jax import config, many, runs
 from vp_jax.errors import UserError
 
+PICTURES = False
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 

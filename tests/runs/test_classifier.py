@@ -29,6 +29,7 @@ from vp_jax.errors import UserError
 from vp_jax.records import classifier_file
 from vp_jax.records.finished import load_best
 
+PICTURES = False
 SHORT = {"task.shots": 8, "epochs": 1}
 CLIP = {
     "backbone.name": "clip_small",

@@ -13,10 +13,10 @@ from vp_jax import many, runs
 from vp_jax.jaxprs import inner, primitives
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
-from vp_jax.report import finish
 from vp_jax.training import advance
 
 OPTIMIZED = True  # bits are compared of programs that differ
+PICTURES = False
 LOOPS = ("while", "scan")
 OFTEN = {"checkpoint_every_steps": 8, "log_every_steps": 5}
 WAYS = {
@@ -40,13 +40,6 @@ def convolutions(jaxpr, in_loop=False):
             yield in_loop
         for each in inner(equation.params):
             yield from convolutions(each, in_loop or equation.primitive.name in LOOPS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_pictures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finish, "draw_run", lambda *_: None)
-        yield
 
 
 @pytest.fixture(scope="module")

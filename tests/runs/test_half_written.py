@@ -16,6 +16,7 @@ from vp_jax.records import workdir
 from vp_jax.records.finished import going_on, load_part
 from vp_jax.records.metrics import Metrics, read_metrics
 
+PICTURES = False
 TIMES = ("images_per_second", "wall_seconds")
 
 CUTS = {

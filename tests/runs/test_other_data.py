@@ -15,6 +15,7 @@ from vp_jax.errors import UserError
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.report.summary import evaluation_summary
 
+PICTURES = False
 CLASSES = ("ant", "bee", "cat")
 BACKBONE = own_backbone.make()
 

@@ -13,6 +13,7 @@ from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 from vp_jax.training.loop import Loop
 
+PICTURES = False
 PIPELINES = ("resident", "cached", "stream")
 
 
