@@ -3,12 +3,16 @@
 import ast
 
 import pytest
+from absl import flags
 
 from vp_jax import export
 from vp_jax.backbones.weights import hub
 from vp_jax.errors import UserError
 from vp_jax.exports.formats import FORMATS
 from vp_jax.exports.wanted import Wanted
+
+for flag in list(flags.FLAGS.flags_by_module_dict()[export.__name__]):
+    delattr(flags.FLAGS, flag.name)  # another test imports another command
 
 
 def test_every_format_has_a_writer_and_flags_name_formats():
