@@ -5,6 +5,7 @@ import pytest
 
 from vp_jax.host import memory as host_memory
 
+OPTIMIZED = True  # a sort of many numbers
 PROGRAM = """
 import resource, sys
 from vp_jax.host.memory import keep_freed_memory
@@ -22,10 +23,11 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 x = jnp.arange(2000.0)
-print(min(faults() for _ in range(12)))
+print(min(faults() for _ in range(4)))
 """
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc only")
 def test_the_second_step_needs_no_new_pages(python):
     kept = int(python("-c", PROGRAM, "keep", check=True).stdout)

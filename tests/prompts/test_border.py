@@ -67,6 +67,7 @@ def test_bounded_it_is_the_frame_of_autovp():
     assert found.min() >= 0 and found.max() <= 1
 
 
+@pytest.mark.slow(seconds=4)
 def test_everything_learns_from_where_it_begins():
     weights = np.random.default_rng(2).normal(size=IMAGES.shape).astype(np.float32)
     for stage in (ACAVP, prompts.border(prompts.resize(), bounded=True)):

@@ -304,6 +304,7 @@ def test_wrong_runs_are_one_sentence(train, backbone, tmp_path):
     fails("has not ended yet", begun)
 
 
+@pytest.mark.slow(seconds=4)
 def test_a_sweep_is_loaded_by_its_members(backbone, tmp_path):
     members = many.grid({"seed": [0, 1]})
     many.train_many(quick(**SHORT), members, tmp_path / "sweep", backbone)
@@ -375,6 +376,7 @@ def test_the_file_of_a_classifier_is_small(train):
     assert max(sizes.values()) < 1000
 
 
+@pytest.mark.slow(seconds=4)
 def test_all_devices_share_the_images(train, classifier, cpu_devices, tmp_path):
     workdir, _, _ = train("first_k")
     images, _ = digits()

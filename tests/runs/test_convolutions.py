@@ -77,6 +77,7 @@ def programs(monkeypatch):
     assert not [name for name, in_loops in held.items() if any(in_loops)]
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_program_of_a_run_has_one_in_a_loop(way, tmp_path, programs):
     backbone = own_backbone.make(function=own_backbone.convolved)
@@ -84,6 +85,7 @@ def test_no_program_of_a_run_has_one_in_a_loop(way, tmp_path, programs):
     assert "train_steps" not in programs
 
 
+@pytest.mark.slow(seconds=5)
 def test_nor_has_one_of_many_runs_at_once(tmp_path, programs):
     members = many.grid({"seed": [0, 1]})
     backbone = own_backbone.make(function=own_backbone.convolved)
@@ -100,6 +102,7 @@ def test_a_model_without_them_makes_its_steps_in_a_loop(tmp_path, monkeypatch):
     assert made
 
 
+@pytest.mark.slow(seconds=4)
 def test_both_ways_train_the_same(finished, tmp_path, monkeypatch):
     """The rows, checkpoints and results of a loop's calls, up to the rounding of two programs."""
     single, folder = finished

@@ -99,6 +99,7 @@ def arrays(folder):
     return found
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 def test_train_evaluate_and_resume(pipeline, task, tmp_path, monkeypatch):
     config = quick(**OFTEN, **{"prompt": TOY, "task.pipeline": pipeline})
@@ -152,6 +153,7 @@ def test_features_are_kept_until_the_run_is_finished(tmp_path, monkeypatch):
     assert not kept.exists()
 
 
+@pytest.mark.slow(seconds=5)
 def test_of_augmented_images_they_are_those_of_what_the_model_would_see(task, tmp_path):
     config = quick(**{"prompt": TOY, "epochs": 1, "augment.crop_scale": 0.5})
     runs.train(config, tmp_path / "run", own_backbone.make())
@@ -161,6 +163,7 @@ def test_of_augmented_images_they_are_those_of_what_the_model_would_see(task, tm
     assert np.mean(augmented) > 0.9
 
 
+@pytest.mark.slow(seconds=6)
 def test_of_shrunk_images_they_are_those_of_the_whole_ones(tmp_path):
     made = write_folder(tmp_path / "x", [(20, 16), (11, 9)], 40)
     pixels = [np.asarray(preprocess(image[None], ResizeRule(SIZE)))[0] for _, image in made]
@@ -193,6 +196,7 @@ def test_of_shrunk_images_they_are_those_of_the_whole_ones(tmp_path):
         np.testing.assert_allclose(features[seen], expected, atol=1e-5)
 
 
+@pytest.mark.slow(seconds=6)
 def test_many_at_once_are_what_each_is_alone(tmp_path):
     members = [{"seed": 0}, {"seed": 1, "optimizer.learning_rate": 0.001}]
     changes = {**OFTEN, "prompt": SILENT, "optimizer.learning_rate": 0.002}

@@ -197,6 +197,7 @@ def test_only_iterative_mappings_change_while_training(name, tmp_path):
     assert (list(after) == before) == (name == "frequency")
 
 
+@pytest.mark.slow(seconds=5)
 def test_more_classes_than_source_classes(tmp_path):
     few = own_backbone.make(sources=7)
     for name in ("first_k", "random", "frequency", "iterative"):

@@ -92,6 +92,7 @@ def test_interrupted_anywhere_it_ends_the_same(finished):
     assert whole == cut
 
 
+@pytest.mark.slow(seconds=6)
 def test_the_pipelines_train_the_same_prompt(photos, tmp_path):
     """Programs differ, and with them the order of sums; the examples and pixels do not."""
     ends = []

@@ -290,6 +290,7 @@ def test_a_run_whose_prompt_shrinks_the_images(photos, pipeline, tmp_path, monke
     check()
 
 
+@pytest.mark.slow(seconds=4)
 def test_many_prompts_at_once_that_shrink_the_images(photos, tmp_path):
     root, images = photos
     recorder = Recorder(RULE)

@@ -1,5 +1,7 @@
 """Several views of an image stay on the device that has the image."""
 
+import pytest
+
 PROGRAM = """
 import re, jax, jax.numpy as jnp, numpy as np
 from vp_jax import backbones, heads, prompts
@@ -40,5 +42,6 @@ jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), slopes, a
 """
 
 
+@pytest.mark.slow(seconds=4)
 def test_views_are_not_moved(python, cpu_devices):
     python("-c", PROGRAM, env=cpu_devices(4), check=True)

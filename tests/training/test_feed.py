@@ -116,6 +116,7 @@ def test_any_position_can_be_gone_on_from(folder, tmp_path, pipeline):
         assert_same(whole[start:], rest)
 
 
+@pytest.mark.slow(seconds=4)
 def test_worker_processes_give_the_same_batches(tmp_path):
     folder = make_photos(tmp_path / "x", [(40, 30), (30, 44)])
     task = load(folder, "stream", tmp_path / "cache")
@@ -179,6 +180,7 @@ for pipeline in ("resident", "stream"):
 """
 
 
+@pytest.mark.slow(seconds=4)
 def test_accuracy_is_exact_on_1_and_on_8_devices(monkeypatch, capsys, python, cpu_devices):
     """2,007 images in batches of 256: the last is partial, and 8 devices do not divide its rest."""
     monkeypatch.setattr(sys, "argv", ["-c", "1"])

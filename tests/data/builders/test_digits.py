@@ -86,6 +86,7 @@ def test_load_task(data_dir):
     assert not np.array_equal(data.val.images, other.val.images)
 
 
+@pytest.mark.slow(seconds=4)
 def test_needs_neither_tensorflow_nor_torch(tmp_path):
     process = start(
         """
@@ -104,6 +105,7 @@ def test_needs_neither_tensorflow_nor_torch(tmp_path):
     assert "Generating" not in stderr
 
 
+@pytest.mark.slow(seconds=4)
 def test_killed_in_the_middle(tmp_path):
     process = start(
         """

@@ -63,6 +63,7 @@ def test_wilds(name, files, splits, metric, tmp_path):
     assert evaluated["test_metric"] == result["test_metric"]
 
 
+@pytest.mark.slow(seconds=6)
 def test_coops_splits_with_few_shots(tmp_path):
     task = tasks.get("oxford_pets")
     folder = tmp_path / task.coop.folder
