@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHORT = {
     "quickstart": {"epochs": 1, "workdir": "runs/quickstart"},
     "your_own_images": {"epochs": 1},
-    "write_a_prompt": {"epochs": 1},
+    "write_a_prompt": {"epochs": 1, "designs": ["waves"]},
     "export_and_serve": {"epochs": 1},
 }
 """What each is run with, of its own parameters."""
