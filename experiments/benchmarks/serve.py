@@ -8,7 +8,9 @@ Bare classifier, server and client are processes of their own on one machine. In
 classifier reads the same JPEG files for some seconds, without a pause, and then clients on 1, 8 and
 64 connections send them, each the next request when the last is answered; who is not measured
 waits. `x bare` is the median of the rounds' ratios, with their range. The client, aiohttp, takes
-its share of the cores, which a client on another machine would not.
+its share of the cores, which a client on another machine would not: the seconds of computing that
+an image costs are beside it, of classifier or server and of the client. They are the same on a busy
+machine, which makes all times longer.
 
 Weights, prompt and texts are random: times depend on shapes alone. It needs the extra `load`:
 pip install 'vp_jax[serve,load]'.
@@ -26,7 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import measure
 import numpy as np
@@ -95,7 +98,8 @@ def files_of(side: int) -> list[bytes]:
 
 
 def bare(workdir: str, batch: int) -> None:
-    """Reads seconds from standard input, and writes how many images/s the classifier did."""
+    """Reads seconds from standard input, and writes how many images/s the classifier did, and in
+    how many seconds of computing."""
     import vp_jax
 
     model = vp_jax.load(workdir, batch_size=batch)
@@ -105,10 +109,10 @@ def bare(workdir: str, batch: int) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         list(itertools.islice(rows, 2 * batch))  # what was made ahead while it waited
-        count, began = 0, time.perf_counter()
+        count, began, used = 0, time.perf_counter(), time.process_time()
         while (taken := time.perf_counter() - began) < float(line):
             count += len(list(itertools.islice(rows, batch)))
-        print(count / taken, flush=True)
+        print(count / taken, (time.process_time() - used) / count, flush=True)
 
 
 @contextlib.contextmanager
@@ -124,12 +128,49 @@ def bare_process(workdir: pathlib.Path, batch: int) -> Iterator[subprocess.Popen
         process.stdin.close()
 
 
-def bare_rate(process: subprocess.Popen[str], seconds: float) -> float:
-    """Images/s of the bare classifier for some seconds."""
+class Turn(NamedTuple):
+    """What some seconds of work came to.
+
+    Attributes:
+      rate: images/s.
+      cpu: seconds of computing for an image, of the classifier or the server, on all cores.
+      client_cpu: likewise, of the client.
+      latencies: seconds of every request.
+    """
+
+    rate: float
+    cpu: float
+    client_cpu: float = 0.0
+    latencies: tuple[float, ...] = ()
+
+
+def bare_turn(process: subprocess.Popen[str], seconds: float) -> Turn:
+    """The bare classifier for some seconds."""
     assert process.stdin and process.stdout
     process.stdin.write(f"{seconds}\n")
     process.stdin.flush()
-    return float(process.stdout.readline())
+    return Turn(*map(float, process.stdout.readline().split()))
+
+
+def served_turn(
+    server: Server,
+    bodies: Sequence[bytes],
+    kind: str,
+    images: int,
+    connections: int,
+    seconds: float,
+) -> Turn:
+    """A server for some seconds; see `load`."""
+
+    def used() -> float:
+        return sum(x.cpu_times().user + x.cpu_times().system for x in server.workers())
+
+    of_server, of_client = used(), time.process_time()
+    work = load(server.url, bodies, kind, images, connections, seconds)
+    rate, latencies = asyncio.run(work)
+    count = images * len(latencies)
+    of_server, of_client = used() - of_server, time.process_time() - of_client
+    return Turn(rate, of_server / count, of_client / count, tuple(latencies))
 
 
 async def load(
@@ -188,32 +229,41 @@ def forms(files: Sequence[bytes], images: int) -> tuple[list[bytes], str]:
 
 def measured(model: str, images: int, rounds: int, seconds: float, batch: int) -> str:
     """The table of one model."""
-    bare_rates: list[float] = []
-    rates: dict[int, list[float]] = {n: [] for n in flags.FLAGS.connections}
-    latencies: dict[int, list[float]] = {n: [] for n in rates}
+    turns: dict[int, list[Turn]] = {n: [] for n in (0, *flags.FLAGS.connections)}
     with tempfile.TemporaryDirectory() as scratch:
         bundle = write_bundle(pathlib.Path(scratch), model)
-        bodies, content_type = forms(files_of(SIZES[model].image_size), images)
-        waiting = f"--waiting={max(256, 2 * images * max(rates))}"
+        bodies, kind = forms(files_of(SIZES[model].image_size), images)
+        waiting = f"--waiting={max(256, 2 * images * max(turns))}"
         with (
             bare_process(bundle, batch) as process,
             Server(str(bundle), f"--batch_size={batch}", waiting) as server,
         ):
             for _ in range(rounds):
-                bare_rates.append(bare_rate(process, seconds))
-                for n in rates:
-                    work = load(server.url, bodies, content_type, images, n, seconds)
-                    rate, found = asyncio.run(work)
-                    rates[n].append(rate)
-                    latencies[n] += found
-    rows = [("bare", f"{statistics.median(bare_rates):,.1f}", "", "", "", "")]
-    for n, found in rates.items():
-        against = measure.ratio([1 / x for x in bare_rates], [1 / x for x in found])
-        p50, p99 = (f"{1000 * percentile(latencies[n], x):,.0f}" for x in (0.5, 0.99))
-        count = f"{len(latencies[n]):,}"
-        rows.append((str(n), f"{statistics.median(found):,.1f}", against, p50, p99, count))
+                turns[0].append(bare_turn(process, seconds))
+                for n in flags.FLAGS.connections:
+                    turns[n].append(served_turn(server, bodies, kind, images, n, seconds))
     headers = ("connections", "images/s", "x bare (range)", "p50 ms", "p99 ms", "requests")
-    return table(rows, headers)
+    return table(
+        [row(n, found, turns[0]) for n, found in turns.items()],
+        (*headers, "CPU ms/image", "of client"),
+    )
+
+
+def row(connections: int, turns: Sequence[Turn], base: Sequence[Turn]) -> tuple[object, ...]:
+    """A line of the table; no connections are the bare classifier, which is the base."""
+
+    def middle(values: Iterable[float]) -> float:
+        return statistics.median(values)
+
+    rate, cpu = middle(x.rate for x in turns), 1000 * middle(x.cpu for x in turns)
+    if not connections:
+        return ("bare", f"{rate:,.1f}", None, None, None, None, f"{cpu:.2f}", None)
+    against = measure.ratio([1 / x.rate for x in base], [1 / x.rate for x in turns])
+    seconds = [y for x in turns for y in x.latencies]
+    p50, p99 = (f"{1000 * percentile(seconds, x):,.0f}" for x in (0.5, 0.99))
+    of_client = f"{1000 * middle(x.client_cpu for x in turns):.2f}"
+    count = f"{len(seconds):,}"
+    return (connections, f"{rate:,.1f}", against, p50, p99, count, f"{cpu:.2f}", of_client)
 
 
 def main(argv: Sequence[str]) -> None:
