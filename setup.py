@@ -66,7 +66,10 @@ setuptools.setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "data": ["tensorflow-cpu>=2.20"],  # to prepare most of tfds's datasets, not to read them
-        "onnx": ["jax2onnx>=0.17", "onnxruntime>=1.32"],  # to export the whole classifier
+        "onnx": [  # what jax2onnx needs; itself by --no-deps: it wants an orbax older than ours
+            *("dm-pix>=0.4.4", "einops>=0.8.1", "equinox>=0.13.1", "netron>=9.2.0"),
+            *("onnx>=1.20.1", "onnx-ir>=0.2.1", "onnxruntime>=1.24.1", "orbax-export>=0.0.6"),
+        ],
         "video": ["av>=14.0"],  # to take the middle frames of UCF101's videos
         "serve": SERVE,
         "load": ["aiohttp>=3.10", "psutil>=6.0"],  # for experiments that ask a server

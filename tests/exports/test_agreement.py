@@ -115,8 +115,8 @@ def test_numpy_in_front_of_torch(trained, reader):
 def torch_model(kind, classifier, torch):
     """From normalised images `[N, S, S, 3]` to features, or to logits of source classes."""
     if kind == "mapping":
-        visual, last = (classifier.parts["backbone"][name] for name in ("visual", "classifier"))
-        first, second = (torch.tensor(np.asarray(w)) for w in (visual["first"], last["second"]))
+        own = classifier.parts["backbone"]["visual"]
+        first, second = (torch.tensor(np.asarray(own[name])) for name in ("first", "second"))
         return lambda x: torch.tanh(x.reshape(len(x), -1) @ first) @ second
     import clip_references
     from safetensors.torch import load_file

@@ -107,5 +107,6 @@ def _check_installed() -> None:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"--to=onnx needs jax2onnx and onnxruntime ({error}): pip install 'vp_jax[onnx]'"
+            f"--to=onnx needs jax2onnx and onnxruntime ({error}): pip install 'vp_jax[onnx]' and then "
+            "pip install --no-deps jax2onnx"
         ) from error

@@ -82,7 +82,12 @@ def lower(program: Program, weights_apart: bool = False) -> jax.export.Exported:
         )
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *program.shape), jnp.uint8)
-    function: Any = program.apply if weights_apart else lambda x: program.apply(program.arrays, x)
+
+    def with_weights(x: jax.Array) -> jax.Array:
+        # Else the compiler would compute with them what it can beforehand, and round otherwise.
+        return program.apply(jax.lax.optimization_barrier(program.arrays), x)
+
+    function: Any = program.apply if weights_apart else with_weights
     given = (program.arrays, images) if weights_apart else (images,)
     try:
         with portable():
