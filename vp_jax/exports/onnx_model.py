@@ -18,6 +18,7 @@ from vp_jax.exports.about import about_program
 from vp_jax.exports.program import Program, check_against, make_program
 from vp_jax.exports.wanted import Wanted
 from vp_jax.host import files
+from vp_jax.host.quiet import quiet
 
 NEAR = 1e-4
 """How far probabilities of onnxruntime may be from the classifier's."""
@@ -66,7 +67,7 @@ def convert(program: Program, about: dict[str, Any]) -> bytes:
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *program.shape), jnp.uint8)
     try:
-        with portable():
+        with portable(), quiet("onnx_ir"):  # It warns of shapes that depend on the batch.
             traced = jax.make_jaxpr(lambda x: program.apply(program.arrays, x))(images)
             model: Any = jax2onnx.to_onnx(  # It has other functions in the place of some of JAX's.
                 lambda x: jaxpr_as_fun(traced)(x)[0],
@@ -107,6 +108,6 @@ def _check_installed() -> None:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"--to=onnx needs jax2onnx and onnxruntime ({error}): pip install 'vp_jax[onnx]' and then "
-            "pip install --no-deps jax2onnx"
+            f"--to=onnx needs jax2onnx and onnxruntime ({error}): pip install 'vp_jax[onnx]', and "
+            "then pip install --no-deps jax2onnx"
         ) from error

@@ -8,7 +8,7 @@ import jax.export
 import numpy as np
 
 
-def main(here, images):  # type: ignore[no-untyped-def] # a script to copy
+def main(here: pathlib.Path, images: np.ndarray) -> None:
     names = json.loads((here / "about.json").read_text())["class_names"]
     program = jax.export.deserialize(bytearray((here / "classifier.stablehlo").read_bytes()))
     apart = [dict(np.load(path)) for path in here.glob("weights.npz")]

@@ -6,6 +6,7 @@ import pathlib
 
 from vp_jax.backbones.weights import hub
 from vp_jax.errors import UserError, brief
+from vp_jax.host.quiet import quiet
 from vp_jax.records import bundle_file
 
 
@@ -26,9 +27,9 @@ def pull(repository: str) -> pathlib.Path:
     hub.check_home(repository, "the bundle")
     found = None
     try:
-        found = huggingface_hub.hf_hub_download(
-            repository, bundle_file.NAME, etag_timeout=hub.TIMEOUT
-        )
+        fetch = huggingface_hub.hf_hub_download  # which is imported here, and its log set up
+        with quiet("huggingface_hub"):
+            found = fetch(repository, bundle_file.NAME, etag_timeout=hub.TIMEOUT)
     except errors.LocalEntryNotFoundError as error:  # Those below are its kin.
         reason = f"the Hub cannot be reached ({brief(error)})"
     except errors.RepositoryNotFoundError:
