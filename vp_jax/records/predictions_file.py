@@ -31,7 +31,7 @@ class Answers(NamedTuple):
     of_label: np.ndarray
 
 
-class Tested(NamedTuple):
+class OnTest(NamedTuple):
     """The content of the file; images are in the order of the run's test split.
 
     Attributes:
@@ -45,7 +45,7 @@ class Tested(NamedTuple):
     before: Answers | None
 
 
-def write(workdir: pathlib.Path, found: Tested) -> None:
+def write(workdir: pathlib.Path, found: OnTest) -> None:
     """Writes the file; of several processes the main one does.
 
     Raises:
@@ -66,14 +66,14 @@ def write(workdir: pathlib.Path, found: Tested) -> None:
     files.write(workdir / PREDICTIONS, lambda file: file.write(buffer.getvalue()))
 
 
-def read(workdir: pathlib.Path) -> Tested | None:
+def read(workdir: pathlib.Path) -> OnTest | None:
     """What `write` has left; None where there is nothing, or it is damaged: the run's checkpoint
     and data give it again."""
     try:
         with np.load(workdir / PREDICTIONS, allow_pickle=False) as file:
             arrays = dict(file)
         before = _answers(arrays, _BEFORE) if f"{_BEFORE}.predictions" in arrays else None
-        found = Tested(arrays["labels"], _answers(arrays, _TUNED), before)
+        found = OnTest(arrays["labels"], _answers(arrays, _TUNED), before)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     columns = (found.labels, *found.tuned, *(found.before or ()))

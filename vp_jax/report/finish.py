@@ -10,7 +10,7 @@ from vp_jax.records import classifier_file, predictions_file
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.report.pictures.run_pictures import draw_run
 from vp_jax.report.result import Result, make_result
-from vp_jax.report.run_page import tested, write_page
+from vp_jax.report.run_page import on_test, write_page
 from vp_jax.step.forward import head_params
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.final_test import final_test, tuned_parts
@@ -32,7 +32,7 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
         with waiting("drawing the pictures of the run"):
             draw_run(experiment, outcome, test, workdir)
     result = make_result(experiment, outcome, test, calibration)
-    found = tested(experiment.task.test.labels, test, calibration)
+    found = on_test(experiment.task.test.labels, test, calibration)
     predictions_file.write(workdir, found)
     with waiting("writing the page of the run"):
         write_page(experiment, outcome, found, result, workdir)

@@ -15,7 +15,7 @@ from vp_jax.host import files
 from vp_jax.records import predictions_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.names import PAGE
-from vp_jax.records.predictions_file import Answers, Tested
+from vp_jax.records.predictions_file import Answers, OnTest
 from vp_jax.report.looks.choice import Choice, choose
 from vp_jax.report.looks.shown import Shown, show
 from vp_jax.report.page.material import Material, from_folder
@@ -48,18 +48,18 @@ def answers(found: Evaluation) -> Answers:
     return Answers(found.predictions, found.confidence, found.of_label)
 
 
-def tested(labels: np.ndarray, test: FinalTest, calibration: Calibration | None) -> Tested:
+def on_test(labels: np.ndarray, test: FinalTest, calibration: Calibration | None) -> OnTest:
     """What is kept of the final test, with the probabilities of a calibrated run."""
     tuned = answers(test.tuned)
     if calibration is not None:
         tuned = Answers(tuned.predictions, calibration.confidence, calibration.of_label)
-    return Tested(labels, tuned, None if test.zero_shot is None else answers(test.zero_shot))
+    return OnTest(labels, tuned, None if test.zero_shot is None else answers(test.zero_shot))
 
 
 def write_page(
     experiment: Experiment,
     outcome: Outcome,
-    found: Tested,
+    found: OnTest,
     result: Result,
     workdir: pathlib.Path,
 ) -> None:
@@ -82,7 +82,7 @@ def write_page(
 
 
 def _shown(
-    classifier: Classifier, before: Parts | None, test: data.Split, found: Tested, looks: bool
+    classifier: Classifier, before: Parts | None, test: data.Split, found: OnTest, looks: bool
 ) -> tuple[Choice, Shown]:
     choice = choose(found)
     looked_at = choice.examples if looks else np.zeros(0, int)
@@ -129,7 +129,7 @@ def _without_data(
     return from_folder(folder, result, classifier, tested=found, missing=missing)
 
 
-def _keep(folder: pathlib.Path, found: Tested) -> None:
+def _keep(folder: pathlib.Path, found: OnTest) -> None:
     """Keeps the answers of a run of a version that did not; a folder that cannot be written is left
     as it is."""
     with contextlib.suppress(PermissionError):
@@ -146,7 +146,7 @@ def _with_data(
         before = again.before()
         tuned = again.tuned() if before is None or result["tune"] else before
         is_new = found is None
-        found = Tested(test.labels, answers(tuned), before and answers(before))
+        found = OnTest(test.labels, answers(tuned), before and answers(before))
         if is_new:
             _keep(folder, found)
     choice, shown = _shown(again.classifier, again.start, test, found, True)

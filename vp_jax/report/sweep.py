@@ -20,7 +20,7 @@ from vp_jax.report.page.render import write_safely
 from vp_jax.report.pictures.run_pictures import draw_prompt
 from vp_jax.report.pictures.sweep_curves import sweep_curves
 from vp_jax.report.result import Result, images_per_second, make_result
-from vp_jax.report.run_page import tested
+from vp_jax.report.run_page import on_test
 from vp_jax.restored import of_experiment
 from vp_jax.training.evaluation import measure
 from vp_jax.training.final_test import FinalTest
@@ -91,7 +91,7 @@ def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -
     experiment, folder = loop.members.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
     calibration = calibrated(experiment, outcome)
-    predictions_file.write(folder, tested(experiment.task.test.labels, test, calibration))
+    predictions_file.write(folder, on_test(experiment.task.test.labels, test, calibration))
     write_predictor(experiment, outcome, folder, calibration)
     if "prompt" in experiment.tune:
         draw_prompt(of_experiment(experiment, {**outcome.frozen, **outcome.best}), folder)

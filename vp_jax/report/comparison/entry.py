@@ -13,7 +13,7 @@ from vp_jax.errors import UserError
 from vp_jax.records import predictions_file, record
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 
 
 class Entry(NamedTuple):
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     workdir: pathlib.Path
     result: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
-    tested: Tested | None
+    tested: OnTest | None
     contents: Contents | None
 
     @property

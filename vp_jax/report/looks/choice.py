@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 
 MOST = 6
 """Images of a kind."""
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
         return np.unique(np.concatenate(self)).astype(int)
 
 
-def choose(found: Tested, most: int = MOST) -> Choice:
+def choose(found: OnTest, most: int = MOST) -> Choice:
     """What of a run's test images tells most of it."""
     right = found.tuned.predictions == found.labels
     if found.before is None:

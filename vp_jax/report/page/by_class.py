@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 from vp_jax.report.page.figures.classes import by_class
 from vp_jax.report.significance import wilson
 
@@ -49,7 +49,7 @@ class Classes(NamedTuple):
     missing: list[str]
 
 
-def of_classes(found: Tested, names: Sequence[str], called: str) -> Classes:
+def of_classes(found: OnTest, names: Sequence[str], called: str) -> Classes:
     """Counts the answers of a run.
 
     Args:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 from vp_jax.report.page.embed import picture
 from vp_jax.report.page.figures import confusion
 
@@ -36,7 +36,7 @@ class Confusions(NamedTuple):
     mistakes: list[tuple[str, str, int, float]]
 
 
-def confusions(found: Tested, names: Sequence[str]) -> Confusions:
+def confusions(found: OnTest, names: Sequence[str]) -> Confusions:
     """Counts the mistakes of a run on test."""
     counts = confusion.matrix(found.labels, found.tuned.predictions, len(names))
     chosen = confusion.most_confused(counts)

@@ -15,7 +15,7 @@ from vp_jax.classifier import Classifier
 from vp_jax.records import record
 from vp_jax.records.checkpoints import meta as checkpoint_meta
 from vp_jax.records.metrics import read_metrics
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.report.looks.choice import Choice
 from vp_jax.report.looks.shown import Shown
@@ -43,7 +43,7 @@ class Material:
     rows: Sequence[Mapping[str, Any]]
     recipe: Recipe
     digests: dict[str, str]
-    tested: Tested | None = None
+    tested: OnTest | None = None
     choice: Choice | None = None
     shown: Shown | None = None
     start: float | None = None

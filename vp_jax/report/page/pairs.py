@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vp_jax.records.predictions_file import Answers, Tested
+from vp_jax.records.predictions_file import Answers, OnTest
 from vp_jax.report.looks.choice import Choice
 from vp_jax.report.looks.shown import Maps, Shown
 from vp_jax.report.page.embed import heat, picture
@@ -63,7 +63,7 @@ class Pairs(NamedTuple):
     stretched: str
 
 
-def pairs(shown: Shown, choice: Choice, found: Tested, names: Sequence[str]) -> Pairs:
+def pairs(shown: Shown, choice: Choice, found: OnTest, names: Sequence[str]) -> Pairs:
     """Makes the images of a page from what was computed of them."""
     after, stretched = made_visible(shown.before, shown.after.astype(np.float64))
     as_data = [

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vp_jax.records.predictions_file import Tested
+from vp_jax.records.predictions_file import OnTest
 from vp_jax.report.significance import McNemar, mcnemar, wilson
 from vp_jax.report.wording import before_training
 
@@ -117,7 +117,7 @@ def metrics(
     return rows
 
 
-def flips(found: Tested | None) -> McNemar | None:
+def flips(found: OnTest | None) -> McNemar | None:
     """Which test images the run alone has right, and which the model before alone."""
     if found is None or found.before is None:
         return None
