@@ -9,6 +9,7 @@ import numpy as np
 
 from vp_jax import data, distributed
 from vp_jax.assembly.setup import setup_again
+from vp_jax.backbones import Backbone
 from vp_jax.classifier import Classifier
 from vp_jax.errors import UserError
 from vp_jax.host import files
@@ -94,6 +95,7 @@ def make_page(
     weights: str | None = None,
     data_dir: str | None = None,
     read_data: bool = True,
+    backbone: Backbone | None = None,
 ) -> pathlib.Path:
     """Writes the page of a finished run anew, and returns its path.
 
@@ -105,6 +107,7 @@ def make_page(
       weights: where the backbone's weights are now, if not where they were.
       data_dir: likewise for the data.
       read_data: whether the data are read; without, the page has no test images.
+      backbone: the user's own one, if the run was made with one.
 
     Raises:
       UserError: there is no finished run, or something of it is missing or damaged.
@@ -114,18 +117,20 @@ def make_page(
     result = workdir_lib.read_result(folder)
     if result is None or "test_accuracy" not in result:
         raise UserError(f"the run in {folder} has not ended; give the command that began it again")
-    material = (_with_data if read_data else _without_data)(folder, result, weights, data_dir)
+    if read_data:
+        material = _with_data(folder, result, setup_again(folder, weights, data_dir, backbone))
+    else:
+        material = _without_data(folder, result, weights, backbone)
     write(folder / PAGE, page(material))
     return folder / PAGE
 
 
 def _without_data(
-    folder: pathlib.Path, result: Result, weights: str | None, data_dir: str | None
+    folder: pathlib.Path, result: Result, weights: str | None, backbone: Backbone | None
 ) -> Material:
-    del data_dir
     found = predictions_file.read(folder)
     missing = (NO_DATA,) if found is not None else (NO_DATA, NO_ANSWERS)
-    classifier = load(folder, weights=weights) if result["tune"] else None
+    classifier = load(folder, weights=weights, backbone=backbone) if result["tune"] else None
     return from_folder(folder, result, classifier, tested=found, missing=missing)
 
 
@@ -136,10 +141,7 @@ def _keep(folder: pathlib.Path, found: OnTest) -> None:
         predictions_file.write(folder, found)
 
 
-def _with_data(
-    folder: pathlib.Path, result: Result, weights: str | None, data_dir: str | None
-) -> Material:
-    experiment = setup_again(folder, weights, data_dir)
+def _with_data(folder: pathlib.Path, result: Result, experiment: Experiment) -> Material:
     again = retest(experiment, folder)
     found, test = predictions_file.read(folder), again.experiment.task.test
     if found is None or not np.array_equal(found.labels, test.labels):

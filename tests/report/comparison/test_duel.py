@@ -1,15 +1,18 @@
 """Two runs on the same test images, whatever their order; and where they cannot be compared."""
 
 import pathlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from vp_jax import data
 from vp_jax.data.tasks.contents import Contents
 from vp_jax.errors import UserError
 from vp_jax.records.predictions_file import Answers, OnTest
 from vp_jax.report.comparison.duel import duel
 from vp_jax.report.comparison.entry import Entry, names_of
+from vp_jax.report.comparison.images import images_of
 from vp_jax.report.significance import mcnemar
 
 NAMES = ("cat", "dog", "hen")
@@ -60,6 +63,17 @@ def test_what_was_not_kept_is_said():
     streamed = Contents(LABELS, None, np.array(["a"] * 8, object), np.ones(8, np.int64))
     found = duel(entry("one"), entry("other", contents=streamed))
     assert found.test is None and "nothing says" in found.reason
+
+
+def test_images_are_those_of_the_rows_whatever_the_order_of_the_data():
+    order = np.random.default_rng(0).permutation(len(LABELS))
+    pixels = np.arange(len(LABELS), dtype=np.uint8)[:, None, None, None].repeat(3, axis=-1)
+    split = data.Split("test", pixels[order], LABELS[order])
+    task = SimpleNamespace(contents={"test": Contents(LABELS[order], IDS[order])}, test=split)
+    rows = np.array([6, 1, 3])
+    np.testing.assert_array_equal(images_of(task)(entry("one"), rows)[:, 0, 0, 0], rows)
+    assert images_of(task)(entry("one", contents=None), rows) is None
+    assert images_of(SimpleNamespace(contents={}, test=split))(entry("one"), rows) is None
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):

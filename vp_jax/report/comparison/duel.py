@@ -57,17 +57,14 @@ def duel(one: Entry, other: Entry) -> Duel:
     places = contents_lib.aligned(one.contents, other.contents)
     if places is None:
         return Duel(one, other, reason="they were tested on other images, or with other labels")
-    right, their_right = one.right, np.empty_like(one.right)
-    their_right[places] = other.right
-    said, sure = np.empty_like(places), np.empty(len(places), np.float32)
-    said[places], sure[places] = other.tested.tuned.predictions, other.tested.tuned.confidence
-    own = one.tested.tuned
+    right, their_right = one.right, other.right[places]
+    own, theirs = one.tested.tuned, other.tested.tuned
     return Duel(
         one,
         other,
         mcnemar(right, their_right),
         "",
-        _side(one, right & ~their_right, said, sure),
+        _side(one, right & ~their_right, theirs.predictions[places], theirs.confidence[places]),
         _side(one, their_right & ~right, own.predictions, own.confidence),
     )
 

@@ -19,7 +19,7 @@ def images_of(task: data.TaskData) -> Images:
             return None
         if not contents_lib.are_told_apart(known, entry.contents):
             return None
-        places = contents_lib.aligned(known, entry.contents)
+        places = contents_lib.aligned(entry.contents, known)
         if places is None:
             return None
         return np.asarray(task.test.take(places[rows]).unprompted().images)

@@ -75,9 +75,9 @@ def comparison(entries: Sequence[Entry], title: str, images: Images | None, note
     lines = [_line(i, entry) for i, entry in enumerate(entries)]
     duels = [duel(one, other) for one, other in _pairs(entries)]
     split = entries[0].result.get("selected_on", "val")
-    drawn = [entry.rows for entry in entries]
+    drawn = [entry.rows if _is_by_steps(entry) else [] for entry in entries]
     curves = None
-    if any("train/loss" in row for rows in drawn for row in rows):
+    if any(drawn):
         curves = Markup(together(drawn, [entry.name for entry in entries], split))
     return render(
         TEMPLATE,
@@ -91,6 +91,11 @@ def comparison(entries: Sequence[Entry], title: str, images: Images | None, note
         note=note,
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def _is_by_steps(entry: Entry) -> bool:
+    """Whether a run trained by steps; the rows of a linear probe are of what it tried."""
+    return any("train/loss" in row for row in entry.rows)
 
 
 def _line(number: int, entry: Entry) -> Line:
