@@ -91,7 +91,8 @@ def test_a_page_made_again_says_the_same(prompted, tmp_path):
 
     def without(text):
         text = re.sub(r"made on [\d: -]+", "", text.replace(str(prompted[0]), str(folder)))
-        return re.sub(r"data:image[^\"]*|<pre>.*?</pre>|<svg.*?</svg>", "", text, flags=re.DOTALL)
+        drawn = r"data:image[^\"]*|<pre>.*?</pre>|<svg.*?</svg>|\s"
+        return re.sub(drawn, "", text, flags=re.DOTALL)
 
     assert without(again) == without(before)
 
