@@ -5,7 +5,7 @@ import pytest
 
 from vp_jax.host import memory as host_memory
 
-OPTIMIZED = True  # a sort of many numbers
+OPTIMIZED = True  # sorts millions of numbers
 PROGRAM = """
 import resource, sys
 from vp_jax.host.memory import keep_freed_memory
@@ -23,7 +23,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 x = jnp.arange(2000.0)
-print(min(faults() for _ in range(4)))
+print(min(faults() for _ in range(12)))
 """
 
 
