@@ -35,6 +35,9 @@ EXACT, NEAR, CONVERTED = 1e-6, 1e-5, 1e-4
 READER = pathlib.Path(__file__).parents[2] / "docs" / "read_bundle.py"
 
 
+pytestmark = pytest.mark.slow(seconds=30)
+
+
 def backbone_of(kind):
     return own_backbone.make() if kind == "mapping" else None
 

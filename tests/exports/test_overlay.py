@@ -28,6 +28,9 @@ FRAME = {
 }
 
 
+pytestmark = pytest.mark.slow(seconds=15)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overlay") / "run"
