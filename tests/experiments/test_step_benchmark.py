@@ -12,6 +12,7 @@ import whole_run
 PEAK = ("--peak_sides=64", "--peak_seconds=0")
 
 
+@pytest.mark.slow(seconds=4)
 def test_operations_of_a_step_of_clip():
     paper = counted.torch_step_flops("clip_vit_b32", 32, 100, as_the_paper=True)
     frozen = counted.torch_step_flops("clip_vit_b32", 32, 100, as_the_paper=False)
@@ -20,6 +21,7 @@ def test_operations_of_a_step_of_clip():
     assert counted.torch_step_flops("clip_vit_b32", 64, 100, as_the_paper=False) == 2 * frozen
 
 
+@pytest.mark.slow(seconds=4)
 def test_operations_of_a_step_of_a_classifier():
     """A classifier has no texts, and no block of which a part is left out."""
     frozen = counted.torch_step_flops("resnet50", 2, 100, as_the_paper=False)

@@ -25,6 +25,7 @@ def write_archive(path, splits, classes):
                     archive.addfile(info, file)
 
 
+@pytest.mark.slow(seconds=5)
 def test_the_tokenizer_is_the_same_at_every_run(tmp_path, python):
     """Many pairs of equal count, in two processes, since hashes are seeded anew in each."""
     code = """

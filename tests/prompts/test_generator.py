@@ -54,7 +54,6 @@ def test_every_size_of_image_has_a_canvas(side):
         assert prompts.count(jax.eval_shape(lambda: stage.init(KEY, (224, 224, 3)))) == 9120 + 1563
 
 
-@pytest.mark.slow(seconds=4)
 def test_it_learns():
     stage = prompts.generator(5)
     params = jax.vmap(lambda key: stage.init(key, SHAPE))(jax.random.split(KEY, 2))

@@ -22,7 +22,6 @@ def with_mask(params, value):
     return {**params, "mask": (*others, last)}
 
 
-@pytest.mark.slow(seconds=4)
 def test_the_limits():
     stage = prompts.masked(FULL, layers=3, patch=4)
     params = stage.init(KEY, SHAPE)
@@ -63,7 +62,6 @@ def test_normalisation_is_by_image_and_group():
         np.testing.assert_allclose(group.std(axis=(1, 2, 3)), 1, atol=1e-4)
 
 
-@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("init", ["zeros", "uniform"])
 def test_it_learns(init):
     stage = prompts.masked(prompts.full(init=init), layers=2, patch=2)

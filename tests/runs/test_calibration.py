@@ -33,7 +33,6 @@ def test_the_classifier_of_a_run_is_calibrated_and_answers_the_same(tmp_path):
     assert f"{100 * result['test_calibration_error']:.1f} %" in training_summary(result, two)
 
 
-@pytest.mark.slow(seconds=4)
 def test_members_of_a_sweep_each_have_their_own(tmp_path):
     changes = {"head.calibrate": True, "epochs": 1}
     members = many.grid({"seed": [0, 1]})
