@@ -94,9 +94,7 @@ def draw_curves(
     rate.plot(steps, rates, color=look.faint, lw=1.2, marker="." if len(steps) == 1 else None)
     rate.set_ylim(0, max(rates, default=1.0) * 1.15 or 1.0)
     rate.yaxis.set_major_locator(MaxNLocator(2))
-    first, last = rate.get_xlim()
-    if last - first < 2:  # a single step: no fractions of steps
-        rate.set_xlim((first + last) / 2 - 1, (first + last) / 2 + 1)
+    widen(rate)
     rate.set_xlabel("step", fontsize=look.text, color=look.ink)
     rate.xaxis.set_major_locator(MaxNLocator(8 if figure.get_figwidth() > 6 else 5, integer=True))
     rate.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -155,6 +153,13 @@ def running_mean(values: Sequence[float], window: int) -> np.ndarray:
     """Centred mean over an odd window, which is cut at both ends."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
+
+
+def widen(axes: Axes) -> None:
+    """Makes room around a single step, so that an axis has no fractions of steps."""
+    first, last = axes.get_xlim()
+    if last - first < 2:
+        axes.set_xlim((first + last) / 2 - 1, (first + last) / 2 + 1)
 
 
 def panel(axes: Axes, label: str, look: style.Look = style.PRINT) -> None:

@@ -13,6 +13,7 @@ from vp_jax.report.pictures.curves import (
     panel,
     running_mean,
     series,
+    widen,
 )
 from vp_jax.report.pictures.save import save_png
 
@@ -87,6 +88,7 @@ def draw_members(
     panel(loss, "training loss (nats)", look)
     panel(accuracy, f"{split} accuracy", look)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    widen(accuracy)
     accuracy.set_xlabel("step", fontsize=look.text, color=look.ink)
     accuracy.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     accuracy.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
