@@ -60,7 +60,7 @@ def link(source: pathlib.Path, out: pathlib.Path, count: int, shares: int) -> tu
         folder = out / str(number * shares // count)
         folder.mkdir(parents=True, exist_ok=True)
         os.symlink(path.absolute(), folder / f"{number:06}{path.suffix}")
-    return len(found), float(np.mean(sizes))
+    return min(len(found), count), float(np.mean(sizes))
 
 
 def timed(action: Callable[[], None]) -> np.ndarray:

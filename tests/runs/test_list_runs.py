@@ -115,6 +115,7 @@ def test_the_command_goes_on(top, tmp_path, name, capsys):
     )
 
 
+@pytest.mark.slow(seconds=6)
 def test_a_scan_goes_on_with_the_prompt_that_it_was_given(tmp_path):
     config = quick(**{"start.scan": True, "start.scan_images": 40, "epochs": 2})
     with pytest.MonkeyPatch.context() as patch, dies_after(4, patch):
@@ -213,6 +214,7 @@ def test_links_lead_to_runs_once(top, tmp_path):
     assert [run.folder.name for run in find_runs(tmp_path)] == ["one"]
 
 
+@pytest.mark.slow(seconds=6)
 def test_a_failed_member(tmp_path):
     members = many.grid({"optimizer.learning_rate": [1.0, 1e38]})
     many.train_many(quick(), members, tmp_path / "sweep")
@@ -235,6 +237,7 @@ def test_what_was_made_in_python_is_said(tmp_path):
     assert go_on(pathlib.Path("a"), no_grid) == "the command or the call that began it"
 
 
+@pytest.mark.slow(seconds=6)
 def test_a_start_goes_on_with_its_tasks(tmp_path):
     config = quick(**{"schedule.name": "constant"})
     tasks = ["digits", {"task.name": "digits", "task.shots": 8}]
