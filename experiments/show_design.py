@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LAYERS = (
-    ("command lines", "train, train_many, evaluate, cli"),
+    ("command lines", "train, evaluate, predict, export, serve, ..."),
     ("what a notebook calls", "runs, many, ensemble"),
-    ("report", "result.json, tables, curves, pictures"),
+    ("exports, serving", "bundle, StableHLO, the Hub; a classifier behind HTTP"),
+    ("report", "result.json, tables, pictures, pages"),
     ("classifier", "a finished run: images in, named classes out"),
     ("assembly", "from settings, or parts, to an Experiment"),
     ("training", "loop, feeds, evaluation, linear probe"),
@@ -36,8 +37,9 @@ LAYERS = (
 )
 """Highest first; imports point down."""
 
-DOOR = 4
+DOOR = 5
 """Settings are read down to this layer."""
+READERS = ("command lines", "assembly")
 
 STATIONS = (
     ("uint8 [B, h, w, 3]", "images of a split: in device memory, on disk, or decoded"),
@@ -72,7 +74,7 @@ def draw_layers(axes: Axes) -> None:
     """The layers, a box each; who reads settings is coloured."""
     _prepare(axes, "Layers: imports point down", len(LAYERS))
     for row, (name, holds) in enumerate(LAYERS):
-        reads = row <= DOOR and name not in ("report", "classifier", "what a notebook calls")
+        reads = row <= DOOR and name in READERS
         _box(axes, row, len(LAYERS), name, holds, style.BLUE if reads else style.FAINT)
     y = len(LAYERS) - DOOR - 1
     axes.plot([0, 1], [y, y], color=style.ORANGE, lw=1.6, ls=(0, (5, 3)))

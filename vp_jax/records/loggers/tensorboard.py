@@ -7,8 +7,6 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from PIL import Image
-
 from vp_jax.records.event_file import EventFile
 from vp_jax.records.loggers.base import Conclusion
 from vp_jax.records.names import TENSORBOARD
@@ -37,6 +35,8 @@ def write_end(workdir: pathlib.Path, end: Conclusion) -> None:
 def picture(name: str, path: pathlib.Path) -> Any:
     """A PNG file as a summary, byte for byte."""
     from tensorboardX.proto.summary_pb2 import Summary
+
+    from PIL import Image
 
     with Image.open(path) as image:
         width, height = image.size
