@@ -34,9 +34,8 @@ def write_end(workdir: pathlib.Path, end: Conclusion) -> None:
 
 def picture(name: str, path: pathlib.Path) -> Any:
     """A PNG file as a summary, byte for byte."""
-    from tensorboardX.proto.summary_pb2 import Summary
-
     from PIL import Image
+    from tensorboardX.proto.summary_pb2 import Summary
 
     with Image.open(path) as image:
         width, height = image.size
