@@ -42,6 +42,7 @@ RECIPES = (
     recipe("mean over steps", FULL, 3e-3, **{"optimizer.average": 0.99}),
     recipe("smoothed labels", FULL, 3e-3, **{"loss.label_smoothing": 0.1}),
     recipe("masked", MASKED, 3e-3),
+    recipe("masked, fast head", MASKED, 3e-3, **{HEAD_RATE: 1e-2}),
     recipe("masked, smoothed labels", MASKED, 3e-3, **{"loss.label_smoothing": 0.1}),
     recipe("low rank", "low_rank(4) | normalize", 3e-3),
 )
