@@ -365,7 +365,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
     """With the embedded model, whose steps leave the disk idle between two checkpoints."""
     command = (*TRAIN, *SHORT, OFTEN)
     python(*command, f"--workdir={tmp_path / 'whole'}", check=True)
-    with small_disk("600k") as disk:
+    with small_disk("2m") as disk:
         run = disk / "run"
         process = start(*command, f"--workdir={run}")
         wait_for(lambda: len(saved_steps(run)) >= 2, process)

@@ -13,6 +13,7 @@ from vp_jax.command_flags import define_process_flags as define_process_flags
 from vp_jax.command_flags import join_processes as join_processes
 from vp_jax.command_flags import parse_config as parse_config
 from vp_jax.command_flags import parse_flags as parse_flags
+from vp_jax.command_flags import parse_run_flags as parse_run_flags
 from vp_jax.command_flags import setting_names as setting_names
 from vp_jax.command_flags import settings_help as settings_help
 from vp_jax.config_files import load

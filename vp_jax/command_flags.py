@@ -6,13 +6,13 @@ import contextlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vp_jax import config_files
 from vp_jax.config import literal
 from vp_jax.config_files import load as load_config
-from vp_jax.errors import UserError, unknown
+from vp_jax.errors import UserError, spell_settings, unknown
 from vp_jax.former_settings import DEFAULTS, refusal
 from vp_jax.overrides import OPEN, put, split_off
 
@@ -133,6 +133,27 @@ def parse_flags(argv: Sequence[str], more_help: str = "", positional: bool = Fal
         how = "settings are given as --config.NAME=VALUE" if more_help else "see --help"
         raise UserError(f"unknown argument {rest[1]!r}; {how}")
     return list(rest[1:])
+
+
+def parse_run_flags(
+    argv: Sequence[str], own_flags: Mapping[str, str], *, positional: bool = False
+) -> list[str]:
+    """Parses the flags of a command about one run, which --workdir names.
+
+    Args:
+      argv, positional: as for `parse_flags`, of which the rest comes back.
+      own_flags: of the command, by the settings of the run that they replace.
+
+    Raises:
+      UserError: also where no run is named.
+    """
+    from absl import flags
+
+    spell_settings(own_flags, "settings of the run, in its config.json")
+    rest = parse_flags(argv, positional=positional)
+    if not flags.FLAGS.workdir:
+        raise UserError("no run given: add --workdir=runs/NAME")
+    return rest
 
 
 def asks_for_help(argv: Sequence[str]) -> bool:

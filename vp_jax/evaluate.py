@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError, spell_settings
 
 flags.DEFINE_string("workdir", None, "folder of a training")
 flags.DEFINE_string("weights", None, "where the backbone's weights are now")
@@ -28,10 +27,7 @@ OWN_FLAGS = {
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, evaluates, prints the summary."""
-    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
-    cli.parse_flags(argv)
-    if not flags.FLAGS.workdir:
-        raise UserError("no run given: add --workdir=runs/NAME")
+    cli.parse_run_flags(argv, OWN_FLAGS)
     cli.join_processes()
 
     from vp_jax import distributed

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError, spell_settings
+from vp_jax.errors import UserError
 from vp_jax.host import files
 
 DEFAULT_NAMES = {
@@ -70,11 +70,8 @@ OWN_FLAGS = {"backbone.weights": "--weights", "task.data_dir": "--data_dir"}
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, writes, says what it was."""
-    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
-    cli.parse_flags(argv)
+    cli.parse_run_flags(argv, OWN_FLAGS)
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("no run given: add --workdir=runs/NAME")
     _check_use(given.to)
     size = _size(given.image_size)
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError, spell_settings
+from vp_jax.errors import UserError
 
 flags.DEFINE_string("workdir", None, "folder of a training")
 flags.DEFINE_enum("format", None, ["table", "csv", "jsonl"], "default: table on a terminal, or csv")
@@ -44,11 +44,8 @@ def lines(file: Iterator[str]) -> Iterator[str]:
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, predicts, says how many images there were."""
-    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
-    paths = cli.parse_flags(argv, positional=True)
+    paths = cli.parse_run_flags(argv, OWN_FLAGS, positional=True)
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("no run given: add --workdir=runs/NAME")
     if not paths:
         raise UserError("no images given: name files, folders or archives, or - for a list of them")
     if given.top < 1 or not 0 <= given.threshold <= 1:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError, spell_settings
+from vp_jax.errors import UserError
 from vp_jax.serving.limits import MIB, Limits
 
 _DEFAULT = Limits()
@@ -91,11 +91,8 @@ def work_of(found: Limits) -> Callable[[socket.socket, Callable[[], None], int],
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, and serves until it is told to stop."""
-    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
-    cli.parse_flags(argv)
+    cli.parse_run_flags(argv, OWN_FLAGS)
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("no run given: add --workdir=runs/NAME")
     found = limits()
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UserError(

@@ -16,8 +16,8 @@ WRITE = [getattr(module, name) for module, name in PAGES]
 
 
 def grey():
-    """A picture that nobody looks at, as PNG."""
-    Image.new("RGB", (8, 8), "grey").save(buffer := io.BytesIO(), "PNG")
+    """A small picture that nobody looks at, as PNG."""
+    Image.linear_gradient("L").convert("RGB").resize((16, 16)).save(buffer := io.BytesIO(), "PNG")
     return buffer.getvalue()
 
 

@@ -54,6 +54,12 @@ def random_params() -> dict:
     return traverse_util.unflatten_dict(flat, sep="/")
 
 
+unchanged = clip_loading.PACKAGED
+"""Where the package's own weights are."""
+users: list[str] = []
+"""Who has installed it and not undone that yet."""
+
+
 def write(folder: pathlib.Path, params: dict) -> pathlib.Path:
     """Writes weights and the tokenizer to a new folder, and returns that."""
     folder.mkdir()
@@ -64,12 +70,15 @@ def write(folder: pathlib.Path, params: dict) -> pathlib.Path:
 
 def install() -> Callable[[], None]:
     """Makes it a backbone like those of the package, until what is returned is called."""
-    before, clip_loading.PACKAGED = clip_loading.PACKAGED, packaged()
+    clip_loading.PACKAGED = packaged()
     SIZES[NAME] = SIZE
+    users.append(NAME)
 
     def undo() -> None:
-        clip_loading.PACKAGED = before
-        del SIZES[NAME]
+        users.pop()
+        if not users:  # Fixtures of a session and of a module end in any order.
+            clip_loading.PACKAGED = unchanged
+            del SIZES[NAME]
 
     return undo
 
@@ -83,7 +92,7 @@ def packaged() -> pathlib.Path:
     begun = pathlib.Path(tempfile.mkdtemp(dir=place.parent))
     write(begun / f"{NAME}_weights", random_params())
     embedded = "clip_tiny_weights"
-    (begun / embedded).symlink_to(clip_loading.PACKAGED / embedded)
+    (begun / embedded).symlink_to(unchanged / embedded)
     try:
         begun.rename(place)
     except OSError:  # Another process was faster.

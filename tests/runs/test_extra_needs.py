@@ -18,6 +18,9 @@ from vp_jax.errors import UserError
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.training.fitting import frozen_features
 
+OPTIMIZED = True
+"""Programs that differ are compared bit for bit, or nearly."""
+
 SEEN = []
 """What the toy was given, batch by batch: images, labels, features."""
 

@@ -145,6 +145,7 @@ def test_it_listens_on_this_machine_alone(server):
 
 @pytest.mark.slow(seconds=10)
 def test_a_worker_that_dies_takes_no_others_answers_and_another_one_begins(server):
+    wait_for(lambda: len(set(server.workers())) == 2)
     before, results, done = set(server.workers()), [], threading.Event()
 
     def send(seed):

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from absl import flags
 
 from vp_jax import cli
-from vp_jax.errors import UserError, spell_settings
 
 flags.DEFINE_string("workdir", None, "folder of a training")
 flags.DEFINE_bool("data", True, "read the data: test images, and answers of earlier versions' runs")
@@ -31,11 +30,8 @@ OWN_FLAGS = {"backbone.weights": "--weights", "task.data_dir": "--data_dir"}
 
 def main(argv: Sequence[str]) -> None:
     """Parses the flags, makes the page, says where it is."""
-    spell_settings(OWN_FLAGS, "settings of the run, in its config.json")
-    cli.parse_flags(argv)
+    cli.parse_run_flags(argv, OWN_FLAGS)
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("no run given: add --workdir=runs/NAME")
 
     from vp_jax.report.run_page import make_page
 
