@@ -4,12 +4,16 @@ import re
 import sys
 
 import pytest
+from absl import flags
 
 from vp_jax import config, data, errors, evaluate, runs
 from vp_jax.assembly.parts.head import text_tower
 from vp_jax.assembly.settings import claim
 from vp_jax.errors import UserError, spelled
 from vp_jax.records import workdir as workdir_lib
+
+for flag in list(flags.FLAGS.flags_by_module_dict()[evaluate.__name__]):
+    delattr(flags.FLAGS, flag.name)  # another test imports another command
 
 OTHER_COMMANDS = re.compile(r"(python -m|hf download|python -c).*")  # with flags of their own
 NOTES = "settings of the run, in its config.json"

@@ -17,7 +17,7 @@ WRITE = [getattr(module, name) for module, name in PAGES]
 
 def grey():
     """A small picture that nobody looks at, as PNG."""
-    Image.linear_gradient("L").convert("RGB").resize((16, 16)).save(buffer := io.BytesIO(), "PNG")
+    Image.linear_gradient("L").convert("RGB").save(buffer := io.BytesIO(), "PNG")
     return buffer.getvalue()
 
 
