@@ -20,13 +20,14 @@ FLAGS = ("xla_cpu_use_fusion_emitters=false", "xla_cpu_parallel_codegen_split_co
 
 
 def flags_of_little_effort():
-    """XLA's flags with which small programs compile in half the time, of those that it knows; a
-    flag that it does not know ends the process."""
+    """XLA's flags with which small programs compile in half the time, of those that it knows: they
+    stand in its library as texts of their own. A flag that it does not know ends the process."""
     (folder,) = importlib.util.find_spec("jaxlib").submodule_search_locations
     known = set()
     for library in pathlib.Path(folder).glob("*jax_common*"):
         with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as found:
-            known |= {flag for flag in FLAGS if found.find(flag.partition("=")[0].encode()) >= 0}
+            names = {flag: f"\0{flag.partition('=')[0]}\0".encode() for flag in FLAGS}
+            known |= {flag for flag, name in names.items() if found.find(name) >= 0}
     return [f"--{flag}" for flag in FLAGS if flag in known]
 
 

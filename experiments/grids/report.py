@@ -35,16 +35,16 @@ def removed(row: Row, base: Row | None) -> float | None:
 
 
 def reached(row: Row, base: Row | None) -> float | None:
-    """After which share of another row's updates this one is as good as that at its best.
+    """After which share of another row's updates this one is as good as that at its end.
 
     Both by the mean over seeds of the accuracy on val; infinite where it never is; None where that
     has not trained.
     """
     if base is None or not (curve := _mean(row.curves)) or not (whole := _mean(base.curves)):
         return None
-    aim = statistics.mean(base.val)
-    steps = [step for step, value in curve.items() if value >= aim]
-    return min(steps, default=float("inf")) / max(max(whole), 1)
+    end = max(whole)
+    steps = [step for step, value in curve.items() if value >= whole[end]]
+    return min(steps, default=float("inf")) / max(end, 1)
 
 
 def _mean(curves: Sequence[dict[int, float]]) -> dict[int, float]:
