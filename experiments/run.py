@@ -95,8 +95,8 @@ def main(argv: Sequence[str]) -> None:
             raise UserError(
                 f"--only={','.join(only)} names none of {', '.join(t.key for t in every)}"
             )
-        known = measured.read_csv(files.expanded(values.known)) if values.known else {}
-        known = measured.whole(every, known)
+        there = measured.read_csv(files.expanded(values.known)) if values.known else {}
+        known = measured.whole(every, there)
         trials = [t for t in trials if (t.column, t.row) not in known]
         if values.plan:
             print(plan(trials, workdir))

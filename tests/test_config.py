@@ -8,6 +8,7 @@ from vp_jax.assembly import setup
 from vp_jax.assembly.settings import check_settings, claim, read_config
 from vp_jax.errors import UserError
 from vp_jax.records import workdir
+from vp_jax.records.names import CONFIG, RESULT
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.rglob("*.py"))
@@ -140,12 +141,12 @@ def test_a_folder_of_another_run_is_refused_with_both_values(tmp_path):
     c = config.default()
     with claim(tmp_path, c):
         pass
-    before = (tmp_path / workdir.CONFIG).read_bytes()
+    before = (tmp_path / CONFIG).read_bytes()
     c.prompt, c.seed = "normalize | pad(10)", 3
     differing = r"prompt is '.*pad\(30\)' there and '.*pad\(10\)' here; seed is 0 there"
     with pytest.raises(UserError, match=differing):
         check_settings(tmp_path, c)
-    assert (tmp_path / workdir.CONFIG).read_bytes() == before
+    assert (tmp_path / CONFIG).read_bytes() == before
 
 
 def test_where_things_lie_may_change(tmp_path):
@@ -167,7 +168,7 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
 
 
 def test_a_folder_with_a_result_but_no_settings_is_refused(tmp_path):
-    (tmp_path / workdir.RESULT).write_text("{}")
+    (tmp_path / RESULT).write_text("{}")
     with pytest.raises(UserError, match=r"holds result.json but no config.json"):
         check_settings(tmp_path, config.default())
 

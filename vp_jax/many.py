@@ -22,6 +22,7 @@ from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
 from vp_jax.records.loggers.following import followed
+from vp_jax.records.names import RESULT
 from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.result import Result
 from vp_jax.report.sweep import finish_sweep
@@ -67,7 +68,7 @@ def train_many(
     members = canonical(members)
     sweep = sweep_config(config, members)
     check_settings(workdir, sweep)
-    path = workdir / workdir_lib.RESULT
+    path = workdir / RESULT
     finished = begun(workdir, "sweep")
     if finished is not None:
         return finished

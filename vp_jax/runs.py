@@ -22,6 +22,7 @@ from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
 from vp_jax.records.loggers.following import followed
+from vp_jax.records.names import RESULT
 from vp_jax.records.record import compare_test, read
 from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.finish import finish
@@ -58,7 +59,7 @@ def train(
     run = scanned(run, workdir, backbone)
     planned = plan(run, backbone)
     planned.check(workdir)
-    path = workdir / workdir_lib.RESULT
+    path = workdir / RESULT
     finished = begun(workdir, "run")
     if finished is not None:
         return finished

@@ -25,6 +25,7 @@ from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.finished import begun
 from vp_jax.records.loggers.following import followed
+from vp_jax.records.names import RESULT
 from vp_jax.report.conclusion import conclude_run
 from vp_jax.report.result import Result
 from vp_jax.report.start import finish_start
@@ -87,5 +88,5 @@ def train_start(
             result = finish_start(named, rounds, outcome, workdir)
             conclude_run(workdir, result, followers[0])
         INTERRUPTS.let_finish()
-        workdir_lib.write_json(workdir / workdir_lib.RESULT, result)
+        workdir_lib.write_json(workdir / RESULT, result)
     return result

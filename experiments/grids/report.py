@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import pathlib
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from experiments.grids.measured import Rows, to_csv
 from experiments.grids.trial import Row, Trial
@@ -77,11 +77,9 @@ def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], li
             text = spread(own[column].test)
             line.append(f"**{text}**" if means[column, name] == best[column] else text)
 
-        def against(of: Callable[[Row, Row | None], float | None]) -> list[float]:
-            found = [of(row, rows.get((column, base))) for column, row in own.items()]  # noqa: B023
-            return [x for x in found if x is not None]
-
-        shares, updates = against(removed), against(reached)
+        pairs = [(row, rows.get((column, base))) for column, row in own.items()]
+        shares = [x for pair in pairs if (x := removed(*pair)) is not None]
+        updates = [x for pair in pairs if (x := reached(*pair)) is not None]
         line.append(f"{100 * statistics.mean(shares):.0f} %" if shares else "-")
         line.append(_shares(updates) if updates else "-")
         line.append(_range([row.parameters for row in own.values()]))

@@ -20,6 +20,7 @@ from vp_jax import cli  # noqa: E402
 from vp_jax.assembly.checks import check  # noqa: E402
 from vp_jax.errors import UserError  # noqa: E402
 from vp_jax.records import workdir as workdir_lib  # noqa: E402
+from vp_jax.records.names import METRICS, RESULT  # noqa: E402
 
 
 @pytest.mark.parametrize("name", grids.names())
@@ -83,11 +84,11 @@ def write_results(folder, results):
             val, test = result
             content = {"val_accuracy": val, "test_accuracy": test, "trainable_parameters": 7}
             content["zero_shot_test_accuracy"] = 0.1
-            path = folder / str(number) / workdir_lib.RESULT
+            path = folder / str(number) / RESULT
             workdir_lib.write_json(path, {**content, "images_per_second": 10.0 * (number + 1)})
             rows = ({"step": 10 * (i + 1), "val/accuracy": val * i} for i in range(2))
             lines = [json.dumps(row) for row in ({"step": 5, "train/loss": 1.0}, *rows)]
-            (path.parent / workdir_lib.METRICS).write_text("\n".join(lines) + "\n")
+            (path.parent / METRICS).write_text("\n".join(lines) + "\n")
 
 
 def test_what_is_chosen_is_the_best_on_val_whatever_test_says(tmp_path):

@@ -23,6 +23,7 @@ from vp_jax.data.images.preprocess import ResizeRule
 from vp_jax.data.load import load_task
 from vp_jax.errors import UserError
 from vp_jax.records import workdir
+from vp_jax.records.names import CONFIG
 
 SIDE = 8
 
@@ -156,7 +157,7 @@ def _records(rng: Rng, folder: pathlib.Path) -> None:
         content = mutate_text(
             rng, content, (b"null", b"NaN", b"Infinity", b"[[[[", b"}", b"\\ud800")
         )
-    (folder / workdir.CONFIG).write_bytes(content)
+    (folder / CONFIG).write_bytes(content)
     settings.check_settings(folder, config.default())
     setup.check(settings.read_config(folder))
 

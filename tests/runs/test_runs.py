@@ -11,9 +11,9 @@ from PIL import Image
 
 from vp_jax import backbones, cli, prompts, runs
 from vp_jax.errors import UserError
-from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.finished import load_part
+from vp_jax.records.names import TEXT_FEATURES
 
 QUICKSTART = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.py"
 
@@ -125,7 +125,7 @@ def test_text_features_of_another_backbone_are_refused(finished, tmp_path):
 
     _, folder = finished
     with pytest.raises(UserError, match=r"its backbone is clip_small:sha256:\w+ there and x here"):
-        load_text_features(folder / workdir_lib.TEXT_FEATURES, {"backbone": "x"})
+        load_text_features(folder / TEXT_FEATURES, {"backbone": "x"})
     damaged = tmp_path / "text.safetensors"
     damaged.write_bytes(b"\x00" * 20)
     with pytest.raises(UserError, match="is damaged"):

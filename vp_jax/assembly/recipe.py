@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vp_jax import config_files
 from vp_jax.assembly.go_on import before_the_scan, go_on, quoted
-from vp_jax.assembly.settings import plain, settled
+from vp_jax.assembly.settings import differing, plain, settled
 from vp_jax.config import default, from_json
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
@@ -85,11 +85,6 @@ def what_differs(workdirs: Sequence[pathlib.Path]) -> list[tuple[str, list[Any]]
         for name, values in found
         if name not in workdir_lib.MAY_CHANGE and any(x != values[0] for x in values)
     ]
-
-
-def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """The names of settings that others have not, or not with the same value."""
-    return [name for name, x in settings.items() if name not in others or others[name] != x]
 
 
 def _command(settings: Mapping[str, Any], workdir: pathlib.Path, more: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ from vp_jax.errors import UserError
 from vp_jax.heads.fit.ridge import Score, ridge_score
 from vp_jax.host.progress_bar import progress_bar
 from vp_jax.prompts.stages.shrink import shrink
-from vp_jax.records.workdir import CONFIG, SCAN, hold, read_scan, write_json
+from vp_jax.records.names import CONFIG, SCAN
+from vp_jax.records.workdir import hold, read_scan, write_json
 from vp_jax.step.forward import resize_rule
 from vp_jax.training.experiment import Experiment
 

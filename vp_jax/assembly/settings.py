@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -14,7 +15,7 @@ from vp_jax.backbones import Backbone
 from vp_jax.config import default, from_json
 from vp_jax.errors import UserError
 from vp_jax.records import workdir as workdir_lib
-from vp_jax.records.names import MADE_IN
+from vp_jax.records.names import CONFIG, MADE_IN
 
 
 def settled(config: ConfigDict, backbone: Backbone | None) -> ConfigDict:
@@ -46,7 +47,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
             "give them, as in runs.evaluate(workdir, experiment=runs.experiment(...)) or "
             "vp_jax.load(workdir, experiment=...)"
         )
-    return from_json(settings, workdir / workdir_lib.CONFIG)
+    return from_json(settings, workdir / CONFIG)
 
 
 def check_settings(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -80,16 +81,19 @@ ALWAYS = (
 _OF_PARTS = ("parts.", "programs.", MADE_IN)
 
 
+def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """The names of settings that others have not, or not with the same value."""
+    return [name for name, x in settings.items() if name not in others or others[name] != x]
+
+
 def hyper_parameters(workdir: pathlib.Path) -> dict[str, Any]:
     """What tells the run in a folder from others, by dotted names: the settings that are not the
     default, without those that may change from start to start, and those of `ALWAYS`."""
     found = workdir_lib.flatten(workdir_lib.read_settings(workdir))
     usual = workdir_lib.flatten(plain(default()))
-    return {
-        name: value
-        for name, value in found.items()
-        if name in ALWAYS
-        or (name not in usual or value != usual[name])
-        and name not in workdir_lib.MAY_CHANGE
-        and not name.startswith(_OF_PARTS)
+    changed = {
+        name
+        for name in differing(found, usual)
+        if name not in workdir_lib.MAY_CHANGE and not name.startswith(_OF_PARTS)
     }
+    return {name: x for name, x in found.items() if name in ALWAYS or name in changed}

@@ -31,6 +31,7 @@ from vp_jax.records.checkpoints.saved import check_identity
 from vp_jax.records.checkpoints.state_arrays import Mismatch, from_arrays, to_arrays
 from vp_jax.records.classifier_file import Kept
 from vp_jax.records.finished import Best, load_best
+from vp_jax.records.names import CHECKPOINTS
 from vp_jax.step.forward import Parts
 from vp_jax.training.experiment import Experiment
 from vp_jax.training.fitting.centroids import none_yet
@@ -142,7 +143,7 @@ def best_of(experiment: Experiment, workdir: pathlib.Path) -> tuple[int, Parts]:
             raise _unknown(workdir, "the output mapping that it found")
         return 0, {"head": experiment.head.params}
     best = load_best(workdir)
-    where = workdir / workdir_lib.CHECKPOINTS / str(best.step)
+    where = workdir / CHECKPOINTS / str(best.step)
     check_identity(best.meta["identity"], experiment.identity, where)
     record_lib.check_classes(record_lib.parse(best.meta), experiment.task, workdir)
     return best.step, changed_parts(best, experiment.initial, workdir)

@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from vp_jax import distributed
 from vp_jax.host import files
-from vp_jax.records.workdir import CLASSIFIER
+from vp_jax.records.names import CLASSIFIER
 
 _PREFIX = "head."
 _NAMES = "class_names"

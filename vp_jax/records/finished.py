@@ -14,7 +14,8 @@ from vp_jax.errors import UserError
 from vp_jax.host.interrupts import INTERRUPTS
 from vp_jax.records.checkpoints import files as checkpoint_files
 from vp_jax.records.checkpoints.saved import SavedCheckpoints, set_aside
-from vp_jax.records.workdir import CHECKPOINTS, RESULT, read_result, read_settings
+from vp_jax.records.names import CHECKPOINTS, RESULT
+from vp_jax.records.workdir import read_result, read_settings
 
 
 def open_checkpoints(workdir: pathlib.Path) -> SavedCheckpoints:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 
 from vp_jax import distributed, heads
-from vp_jax.records.workdir import MAPPING
+from vp_jax.records.names import MAPPING
 from vp_jax.step.forward import Parts
 
 MAPS = ("indices", "weights", "kernel")  # parameters that say what each source class counts for

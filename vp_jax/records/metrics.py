@@ -10,7 +10,7 @@ from vp_jax import distributed
 from vp_jax.host import files
 from vp_jax.records.event_file import EventFile
 from vp_jax.records.loggers.following import NOBODY, Followers
-from vp_jax.records.workdir import METRICS, TENSORBOARD
+from vp_jax.records.names import METRICS, TENSORBOARD
 
 
 def read_metrics(workdir: pathlib.Path, up_to_step: int | None = None) -> list[dict[str, Any]]:

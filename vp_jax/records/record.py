@@ -25,7 +25,7 @@ from vp_jax.data.tasks.contents import Contents
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.records.checkpoints import meta as checkpoint_meta
-from vp_jax.records.workdir import CHECKPOINTS, DATA, RESULT
+from vp_jax.records.names import CHECKPOINTS, DATA, RESULT
 
 ACCEPT = "--config.task.accept_changed_data=True"
 

@@ -14,19 +14,7 @@ from typing import Any
 from vp_jax import distributed
 from vp_jax.errors import UserError
 from vp_jax.host import files, locks
-from vp_jax.records.names import CHECKPOINTS as CHECKPOINTS
-from vp_jax.records.names import CLASSIFIER as CLASSIFIER
-from vp_jax.records.names import CONFIG as CONFIG
-from vp_jax.records.names import DATA as DATA
-from vp_jax.records.names import FEATURES as FEATURES
-from vp_jax.records.names import LOCK, OURS, RESULTS, SCANS
-from vp_jax.records.names import MAPPING as MAPPING
-from vp_jax.records.names import MEMBERS as MEMBERS
-from vp_jax.records.names import METRICS as METRICS
-from vp_jax.records.names import RESULT as RESULT
-from vp_jax.records.names import SCAN as SCAN
-from vp_jax.records.names import TENSORBOARD as TENSORBOARD
-from vp_jax.records.names import TEXT_FEATURES as TEXT_FEATURES
+from vp_jax.records.names import CONFIG, LOCK, MEMBERS, OURS, RESULT, RESULTS, SCAN, SCANS
 
 SEEN_AFTER_SECONDS = 60
 """How long a network disk may take to show a process what another has written."""

@@ -11,6 +11,7 @@ from vp_jax.assembly.several.vary import label
 from vp_jax.records import predictions_file
 from vp_jax.records import workdir as workdir_lib
 from vp_jax.records.metrics import read_metrics
+from vp_jax.records.names import RESULT
 from vp_jax.report.comparison.compare import MOST
 from vp_jax.report.comparison.entry import entry_of
 from vp_jax.report.comparison.images import images_of
@@ -96,7 +97,7 @@ def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -
     if "prompt" in experiment.tune:
         draw_prompt(of_experiment(experiment, {**outcome.frozen, **outcome.best}), folder)
     result = make_result(experiment, outcome, test, calibration)
-    workdir_lib.write_json(folder / workdir_lib.RESULT, result)
+    workdir_lib.write_json(folder / RESULT, result)
     return result
 
 

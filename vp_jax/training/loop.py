@@ -18,8 +18,8 @@ from vp_jax.host.progress_bar import progress_bar, waiting
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.mapping_file import write_mapping
 from vp_jax.records.metrics import Metrics
+from vp_jax.records.names import CHECKPOINTS
 from vp_jax.records.record import keep, of_task
-from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.step import step as step_lib
 from vp_jax.step.forward import Parts
 from vp_jax.step.sharding import put

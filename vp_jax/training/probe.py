@@ -11,7 +11,7 @@ from vp_jax import data, distributed
 from vp_jax.heads.fit import linear_probe
 from vp_jax.host.progress_bar import waiting
 from vp_jax.records.metrics import Metrics
-from vp_jax.records.workdir import FEATURES
+from vp_jax.records.names import FEATURES
 from vp_jax.step.sharding import put
 from vp_jax.training.fitting import features as features_lib
 from vp_jax.training.start import Outcome, Start

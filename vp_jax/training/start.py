@@ -21,7 +21,7 @@ from vp_jax.records import record as record_lib
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.checkpoints.saved import set_aside
 from vp_jax.records.loggers.following import NOBODY, Followers
-from vp_jax.records.workdir import CHECKPOINTS
+from vp_jax.records.names import CHECKPOINTS
 from vp_jax.step.forward import OF_PROMPT, Parts
 from vp_jax.step.fsdp import put_frozen
 from vp_jax.step.sharding import put, replicated

@@ -30,7 +30,7 @@ from vp_jax.heads.on_top import NAMES as ON_TOP
 from vp_jax.host import files
 from vp_jax.records import record as record_lib
 from vp_jax.records.finished import load_part
-from vp_jax.records.workdir import TEXT_FEATURES
+from vp_jax.records.names import TEXT_FEATURES
 from vp_jax.training.experiment import HeadOfRun
 
 FITTED = (

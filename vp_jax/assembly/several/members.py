@@ -19,7 +19,7 @@ from vp_jax.errors import UserError, unknown
 from vp_jax.former_settings import DEFAULTS, refusal
 from vp_jax.prompts import parse
 from vp_jax.prompts.images.canvas import differing
-from vp_jax.records.workdir import MEMBERS
+from vp_jax.records.names import MEMBERS
 from vp_jax.step.updates import optimizers
 
 

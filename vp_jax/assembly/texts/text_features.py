@@ -16,7 +16,7 @@ from vp_jax.backbones import Backbone
 from vp_jax.errors import UserError
 from vp_jax.host import files
 from vp_jax.host.progress_bar import waiting
-from vp_jax.records.workdir import TEXT_FEATURES
+from vp_jax.records.names import TEXT_FEATURES
 from vp_jax.training.experiment import HeadOfRun
 
 Features = dict[str, np.ndarray]  # [names, D] by what they are of

@@ -6,7 +6,7 @@ import csv
 import pathlib
 from typing import NamedTuple
 
-from vp_jax.records.workdir import MAPPING
+from vp_jax.records.names import MAPPING
 
 SOURCES = 5
 """Source classes of a class that are named."""

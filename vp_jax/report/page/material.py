@@ -15,8 +15,8 @@ from vp_jax.classifier import Classifier
 from vp_jax.records import record
 from vp_jax.records.checkpoints import meta as checkpoint_meta
 from vp_jax.records.metrics import read_metrics
+from vp_jax.records.names import CHECKPOINTS
 from vp_jax.records.predictions_file import OnTest
-from vp_jax.records.workdir import CHECKPOINTS
 from vp_jax.report.looks.choice import Choice
 from vp_jax.report.looks.shown import Shown
 

@@ -18,7 +18,7 @@ from vp_jax.backbones import Backbone
 from vp_jax.data import Split, TaskData
 from vp_jax.data.images.images import Rows
 from vp_jax.prompts import Chain
-from vp_jax.records.workdir import FEATURES
+from vp_jax.records.names import FEATURES
 from vp_jax.step.forward import Parts, make_outputs
 from vp_jax.step.fsdp import gather_on_use, put_frozen
 from vp_jax.training.experiment import Experiment
