@@ -50,7 +50,7 @@ def default() -> ConfigDict:
     config.head.text_weights = placeholder(str)  # of semantic: as backbone.weights
     config.head.init = "auto"  # of linear: text features for a CLIP, else random; text, random
     config.head.from_run = placeholder(str)  # workdir of a run whose trained head to begin with
-    config.head.calibrate = False  # at the end divide logits by a temperature, fitted to val
+    config.head.calibrate = any_type("auto")  # temperature fitted to val; True, False, auto: if any
     config.head.solver = "auto"  # of a linear probe: sklearn, optax, auto (by size), or sgd
 
     config.task = ConfigDict()

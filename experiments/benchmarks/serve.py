@@ -97,12 +97,12 @@ def files_of(side: int) -> list[bytes]:
     return [photographs.jpeg(i, (2 * side, 3 * side // 2)) for i in range(FILES)]
 
 
-def bare(workdir: str, batch: int) -> None:
+def bare(workdir: str, weights: str | None, batch: int) -> None:
     """Reads seconds from standard input, and writes how many images/s the classifier did, and in
     how many seconds of computing."""
     import vp_jax
 
-    model = vp_jax.load(workdir, batch_size=batch)
+    model = vp_jax.load(workdir, weights=weights, batch_size=batch)
     endless = itertools.cycle(files_of(model.backbone.image_size))
     rows = model.stream(endless)
     list(itertools.islice(rows, 4 * batch))
@@ -116,9 +116,11 @@ def bare(workdir: str, batch: int) -> None:
 
 
 @contextlib.contextmanager
-def bare_process(workdir: pathlib.Path, batch: int) -> Iterator[subprocess.Popen[str]]:
-    """`bare` in a process of its own."""
-    command = [sys.executable, __file__, f"--bare={workdir}", f"--batch={batch}"]
+def bare_process(
+    workdir: pathlib.Path, weights: Sequence[str], batch: int
+) -> Iterator[subprocess.Popen[str]]:
+    """`bare` in a process of its own; `weights` is the flag that says where they are, if any."""
+    command = [sys.executable, __file__, f"--bare={workdir}", f"--batch={batch}", *weights]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
     ) as process:
@@ -232,11 +234,13 @@ def measured(model: str, images: int, rounds: int, seconds: float, batch: int) -
     turns: dict[int, list[Turn]] = {n: [] for n in (0, *flags.FLAGS.connections)}
     with tempfile.TemporaryDirectory() as scratch:
         bundle = write_bundle(pathlib.Path(scratch), model)
+        place = bundle.with_name("weights")
+        weights = [f"--weights={place}"] if place.exists() else []
         bodies, kind = forms(files_of(SIZES[model].image_size), images)
         waiting = f"--waiting={max(256, 2 * images * max(turns))}"
         with (
-            bare_process(bundle, batch) as process,
-            Server(str(bundle), f"--batch_size={batch}", waiting) as server,
+            bare_process(bundle, weights, batch) as process,
+            Server(str(bundle), f"--batch_size={batch}", waiting, *weights) as server,
         ):
             for _ in range(rounds):
                 turns[0].append(bare_turn(process, seconds))
@@ -271,7 +275,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     given = flags.FLAGS
     if given.bare:
-        bare(given.bare, given.batch)
+        bare(given.bare, given.weights, given.batch)
         return
     models, rounds, seconds, batch = given.models, given.rounds, given.seconds, given.batch
     if given.tiny:
@@ -292,4 +296,5 @@ if __name__ == "__main__":
     flags.DEFINE_float("seconds", 5.0, "of a turn")
     flags.DEFINE_bool("tiny", False, "the smallest model, one short round: a smoke test")
     flags.DEFINE_string("bare", None, "for the process of the bare classifier")
+    flags.DEFINE_string("weights", None, "likewise")
     app.run(main)

@@ -31,7 +31,7 @@ KINDS = {
     "probe": {"head.name": "linear", "tune": ("head",)},
     "shrink": {"prompt": "shrink(5) | pad(2) | clip | normalize"},
     "cluster": {"prompt": "normalize | cluster(pad(2), 2)"},
-    "calibrated": {"head.calibrate": True},
+    "uncalibrated": {"head.calibrate": False},
     "zero_shot": {"head.name": "frequency", "tune": ()},
 }
 

@@ -26,11 +26,11 @@ from vp_jax.data.images.preprocess import preprocess
 from vp_jax.data.images.resize_rule import ResizeRule
 from vp_jax.ensemble import ensemble_predictions
 from vp_jax.errors import UserError
-from vp_jax.records import classifier_file
+from vp_jax.records import classifier_file, predictions_file
 from vp_jax.records.finished import load_best
 
 PICTURES = False
-SHORT = {"task.shots": 8, "epochs": 1}
+SHORT = {"task.shots": 8, "epochs": 1, "head.calibrate": False}
 CLIP = {
     "backbone.name": "clip_small",
     "head.name": "text",
@@ -41,6 +41,7 @@ CLIP = {
 }
 OWN = {
     "first_k": {},
+    "calibrated": {"head.calibrate": True},
     "iterative": {"head.name": "iterative"},
     "bayesian_plus": {"head.name": "bayesian_plus"},
     "semantic": {"head.name": "semantic", "head.text_backbone": "clip_small"},
@@ -98,7 +99,7 @@ def no_data(*_, **__):
     raise AssertionError("data were loaded")
 
 
-QUICK = ("first_k", "iterative", "everything", "probe", "zero_shot", "shrink", "clip")
+QUICK = ("first_k", "calibrated", "iterative", "everything", "probe", "zero_shot", "shrink", "clip")
 CASES = [
     name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in [*OWN, *CLIPS]
 ]
@@ -115,9 +116,11 @@ def test_probabilities_are_those_of_evaluation(name, train, monkeypatch):
         found = classifier.probabilities(images)
     assert found.shape == (len(images), 10) and found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(
-        -np.log(found[np.arange(len(labels)), labels]).mean(), result["test_loss"], rtol=1e-5
-    )
+    of_label = found[np.arange(len(labels)), labels]
+    kept = predictions_file.read(workdir).tuned.of_label
+    np.testing.assert_allclose(of_label, kept, rtol=1e-4, atol=1e-7)
+    is_loss = np.isclose(-np.log(of_label).mean(), result["test_loss"], rtol=1e-5)
+    assert is_loss == ("temperature" not in result)
     assert (found.argmax(axis=1) == labels).mean() == result["test_accuracy"]
     if name not in QUICK or name == "first_k":
         together = ensemble_predictions([workdir], own)

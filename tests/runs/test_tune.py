@@ -53,7 +53,8 @@ KEYS = """
     test_examples skipped_examples steps best_step selected_on trainable_parameters
     zero_shot_test_accuracy val_accuracy test_accuracy test_loss images_per_second wall_seconds
     checkpoint_bytes metric zero_shot_test_metric val_metric test_metric pipeline class_names
-    class_keys data_changes versions
+    class_keys data_changes versions temperature test_calibration_error_before
+    test_calibration_error
 """
 CHANGING = ("wall_seconds", "images_per_second")
 

@@ -26,6 +26,7 @@ TRAIN = (
 )
 STEPS = 6 * 5
 TIMES = ("images_per_second", "wall_seconds")
+CALIBRATION = ("temperature", "test_calibration_error", "test_calibration_error_before")
 
 
 def free_port():
@@ -120,8 +121,11 @@ def assert_close(one, two):
     """Arrays, losses and metrics to 1e-5; what counts examples exactly."""
     for name, array in one[0].items():
         np.testing.assert_allclose(two[0][name], array, rtol=1e-5, atol=1e-5, err_msg=name)
-    assert {**one[1], "test_loss": 0} == {**two[1], "test_loss": 0}
+    numbers = dict.fromkeys(("test_loss", *CALIBRATION), 0)
+    assert {**one[1], **numbers} == {**two[1], **numbers}
     assert one[1]["test_loss"] == pytest.approx(two[1]["test_loss"], rel=1e-5)
+    for name in CALIBRATION:  # rounded, so that a last digit may differ
+        assert one[1][name] == pytest.approx(two[1][name], rel=2e-3, abs=2e-6)
     assert [list(row) for row in one[2]] == [list(row) for row in two[2]]
     for a, b in zip(one[2], two[2], strict=True):
         assert a == pytest.approx(b, rel=1e-4)

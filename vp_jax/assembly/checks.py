@@ -28,6 +28,7 @@ from vp_jax.errors import UserError, unknown
 
 SOLVERS = ("auto", "sklearn", "optax", "sgd")
 INITS = ("auto", "text", "random")
+CALIBRATE = (True, False, "auto")
 DTYPES = ("float32", "bfloat16")
 SHARDINGS = ("replicated", "fsdp")
 
@@ -121,10 +122,15 @@ def _check_numbers(config: ConfigDict) -> None:
             "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
-    if config.head.calibrate and config.task.val_fraction == 0:
+    if config.head.calibrate not in CALIBRATE:
+        raise UserError(
+            f"config.head.calibrate is {config.head.calibrate!r}; it is True, False or 'auto', "
+            "which fits a temperature where there are validation images"
+        )
+    if config.head.calibrate is True and config.task.val_fraction == 0:
         raise UserError(
             "config.head.calibrate fits a temperature to val, and config.task.val_fraction is 0: "
-            "give a positive fraction"
+            "give a positive fraction, or 'auto'"
         )
     rates = {"learning_rate": config.optimizer.learning_rate}
     if not 0 <= config.optimizer.average < 1:

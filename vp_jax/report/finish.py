@@ -13,7 +13,7 @@ from vp_jax.report.result import Result, make_result
 from vp_jax.report.run_page import on_test, write_page
 from vp_jax.step.forward import head_params
 from vp_jax.training.experiment import Experiment
-from vp_jax.training.final_test import final_test, tuned_parts
+from vp_jax.training.final_test import FinalTest, final_test, tuned_parts
 from vp_jax.training.fitting.calibration import Calibration, calibrate
 from vp_jax.training.start import Outcome
 
@@ -26,7 +26,8 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     Returns:
       What `result.json` is to hold; whoever calls this writes it, as the last file of the run.
     """
-    test, calibration = final_test(experiment, outcome), calibrated(experiment, outcome)
+    test = final_test(experiment, outcome)
+    calibration = calibrated(experiment, outcome, test)
     write_predictor(experiment, outcome, workdir, calibration)
     if outcome.progress.best_step >= 0:
         with waiting("drawing the pictures of the run"):
@@ -39,12 +40,13 @@ def finish(experiment: Experiment, outcome: Outcome, workdir: pathlib.Path) -> R
     return result
 
 
-def calibrated(experiment: Experiment, outcome: Outcome) -> Calibration | None:
-    """The temperature of a run that wants one."""
-    if not experiment.loop.calibrates:
+def calibrated(experiment: Experiment, outcome: Outcome, test: FinalTest) -> Calibration | None:
+    """The temperature of a run; None of one that is not to have it, or has nothing to fit it to."""
+    if not experiment.calibrates:
         return None
-    with waiting("fitting the temperature"):
-        return calibrate(experiment, tuned_parts(experiment, outcome))
+    task = experiment.task
+    val = outcome.evaluate(tuned_parts(experiment, outcome), task.val, logits=True)
+    return calibrate(val, task.val.labels, test.tuned, task.test.labels)
 
 
 def write_predictor(

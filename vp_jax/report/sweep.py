@@ -16,15 +16,16 @@ from vp_jax.report.comparison.compare import MOST
 from vp_jax.report.comparison.entry import entry_of
 from vp_jax.report.comparison.images import images_of
 from vp_jax.report.comparison.page import comparison
-from vp_jax.report.finish import calibrated, write_predictor
+from vp_jax.report.finish import write_predictor
 from vp_jax.report.page.render import write_safely
 from vp_jax.report.pictures.run_pictures import draw_prompt
 from vp_jax.report.pictures.sweep_curves import sweep_curves
 from vp_jax.report.result import Result, images_per_second, make_result
 from vp_jax.report.run_page import on_test
 from vp_jax.restored import of_experiment
-from vp_jax.training.evaluation import measure
+from vp_jax.training.evaluation import Evaluation, measure
 from vp_jax.training.final_test import FinalTest
+from vp_jax.training.fitting.calibration import calibrate
 from vp_jax.training.loop import Loop
 from vp_jax.training.start import Outcome
 
@@ -46,8 +47,12 @@ def finish_sweep(
     """
     task, failed = loop.experiment.task, loop.has_failed
     zero_shots = loop.zero_shot_on("test")
-    tuned, probabilities = loop.test(task.test, outcomes)
-    extra = {name: loop.test(split, outcomes)[0] for name, split in task.extra.items()}
+    calibrates = loop.experiment.calibrates
+    tuned, probabilities = loop.test(loop.split("test"), outcomes, calibrates)
+    val = loop.test(loop.split("val"), outcomes, calibrates)[0] if calibrates else None
+    extra = {
+        name: loop.test([split] * len(members), outcomes)[0] for name, split in task.extra.items()
+    }
     results: list[Result] = []
     for i, (outcome, member) in enumerate(zip(outcomes, members, strict=True)):
         own: Result = {"folder": loop.folders[i].name, "settings": dict(member)}
@@ -55,7 +60,8 @@ def finish_sweep(
             own["failed_step"] = int(outcome.last.failed_step)
         else:
             further = {name: found[i] for name, found in extra.items()}
-            own |= _finish_member(loop, i, outcome, FinalTest(zero_shots[i], tuned[i], further))
+            test = FinalTest(zero_shots[i], tuned[i], further)
+            own |= _finish_member(loop, i, outcome, test, None if val is None else val[i])
         results.append(own)
     sweep_curves(
         loop.workdir / PICTURE,
@@ -88,10 +94,15 @@ def write_comparison(loop: Loop, labels: Sequence[str], results: Sequence[Result
         )
 
 
-def _finish_member(loop: Loop, number: int, outcome: Outcome, test: FinalTest) -> Result:
+def _finish_member(
+    loop: Loop, number: int, outcome: Outcome, test: FinalTest, val: Evaluation | None
+) -> Result:
     experiment, folder = loop.members.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
-    calibration = calibrated(experiment, outcome)
+    calibration = None
+    if val is not None:
+        task = experiment.task
+        calibration = calibrate(val, task.val.labels, test.tuned, task.test.labels)
     predictions_file.write(folder, on_test(experiment.task.test.labels, test, calibration))
     write_predictor(experiment, outcome, folder, calibration)
     if "prompt" in experiment.tune:

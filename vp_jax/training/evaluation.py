@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ class Evaluation(NamedTuple):
       predictions: the most likely class of every example, int `[N]`.
       confidence: its probability, float32 `[N]`.
       of_label: the probability of the right class, float32 `[N]`.
+      logits: of every example, float32 `[N, K]`; None where they were not asked for.
     """
 
     loss: float
@@ -41,9 +42,13 @@ class Evaluation(NamedTuple):
     predictions: np.ndarray
     confidence: np.ndarray
     of_label: np.ndarray
+    logits: np.ndarray | None = None
 
 
-Evaluate = Callable[[Parts, data.Split], Evaluation]
+class Evaluate(Protocol):
+    """What parts do on a split, with the logits where they are asked for."""
+
+    def __call__(self, parts: Parts, split: data.Split, logits: bool = False) -> Evaluation: ...
 
 
 def make_evaluate(
@@ -54,7 +59,7 @@ def make_evaluate(
     mesh: Mesh,
     prompt: Parts | None = None,
 ) -> Evaluate:
-    """A function `(parts, split) -> Evaluation`, compiled once.
+    """A function `(parts, split, logits=False) -> Evaluation`, compiled once.
 
     Parts without a prompt are evaluated unprompted.
 
@@ -69,13 +74,13 @@ def make_evaluate(
     """
     run = make_evaluate_together(make_eval_step(forward), key, [task], feed, mesh)
 
-    def evaluate(parts: Parts, split: data.Split) -> Evaluation:
+    def evaluate(parts: Parts, split: data.Split, logits: bool = False) -> Evaluation:
         prompted = np.bool_("prompt" in parts)
         if not prompted and split.whole is not None:  # these images have a program of their own
             split = split.unprompted()
         else:
             parts = {**(prompt or {}), **parts}
-        ((evaluation,), _) = run(parts, [split], prompted)
+        ((evaluation,), _) = run(parts, [split], prompted, logits=logits)
         return evaluation
 
     return evaluate
@@ -93,9 +98,10 @@ def make_evaluate_together(
     feed: Feed,
     mesh: Mesh,
 ) -> Callable[..., Together]:
-    """A function `(parts, splits, argument, counted=None) -> Together`, compiled once.
+    """A function `(parts, splits, argument, counted, logits) -> Together`, compiled once.
 
-    `counted`, bool `[N]`, are the members of the mean; None for no mean.
+    `counted`, bool `[N]`, are the members of the mean; None, the default, for no mean. `logits`
+    says whether evaluations have them; by default not.
 
     Args:
       eval_step: `(parts, key, batch, argument)`, of one member or of all, as `Members` makes it.
@@ -108,15 +114,15 @@ def make_evaluate_together(
 
     def evaluate_batch(
         parts: Parts, store: Any, batch: Batch, keys: Any, number: Any, argument: Any, weights: Any
-    ) -> tuple[Sums, tuple[jax.Array, ...], Any]:
+    ) -> tuple[Sums, tuple[jax.Array, ...], jax.Array, Any]:
         fold_in = jax.vmap(jax.random.fold_in, (0, None)) if keys.ndim else jax.random.fold_in
         batch = feed.fetch(store, batch)
         sums, predicted, logits = eval_step(parts, fold_in(keys, number), batch, argument)
         probabilities = jax.nn.softmax(logits)
         each = (predicted, *sureness(probabilities, batch.label.T))
         if weights is None:
-            return sums, each, ()
-        return sums, each, (weights[:, None, None] * probabilities).sum(axis=0)
+            return sums, each, logits, ()
+        return sums, each, logits, (weights[:, None, None] * probabilities).sum(axis=0)
 
     step = jax.jit(
         evaluate_batch,
@@ -129,6 +135,7 @@ def make_evaluate_together(
         splits: Sequence[data.Split],
         argument: Any,
         counted: np.ndarray | None = None,
+        logits: bool = False,
     ) -> Together:
         weights = None if counted is None else (counted / counted.sum()).astype(np.float32)
         totals, found = np.zeros((len(Sums._fields), len(splits))), []
@@ -138,20 +145,23 @@ def make_evaluate_together(
             for number, batch in enumerate(feed.eval_batches(*splits)):
                 told = waiting(what) if number == 0 else contextlib.nullcontext()  # it compiles
                 with told:
-                    sums, *more = step(
+                    sums, each, z, mean = step(
                         parts, feed.store, batch, keys, np.uint32(number), argument, weights
                     )
                     totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
-                found.append(jax.device_get(more))
+                found.append(jax.device_get((each, z if logits else (), mean)))
                 bar.update(min(feed.batch_size, count - bar.n))
-        of_images = (
+        by_field, every, means_ = zip(*found, strict=True)
+        of_images = [
             np.concatenate([x.reshape(len(splits), -1) for x in batches], axis=1)[:, :count]
-            for batches in zip(*(x for x, _ in found), strict=True)
-        )
-        each = list(map(_evaluation, tasks, splits, totals.T, *of_images))
-        if counted is None:
-            return each, None
-        return each, np.concatenate([mean for _, mean in found])[:count]
+            for batches in zip(*by_field, strict=True)
+        ]
+        evaluations = list(map(_evaluation, tasks, splits, totals.T, *of_images))
+        if logits:
+            shape = (len(splits), feed.batch_size, -1)
+            z = np.concatenate([x.reshape(shape) for x in every], axis=1)[:, :count]
+            evaluations = [e._replace(logits=own) for e, own in zip(evaluations, z, strict=True)]
+        return evaluations, None if counted is None else np.concatenate(means_)[:count]
 
     return evaluate
 

@@ -130,6 +130,11 @@ class Experiment:
         return self.make_optimizer(self.rates)
 
     @property
+    def calibrates(self) -> bool:
+        """Whether a temperature is fitted to the validation images at the end."""
+        return self.loop.calibrates is not False and len(self.task.val) > 0
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape of one image as the prompt and the backbone see it."""
         return (self.backbone.image_size, self.backbone.image_size, 3)

@@ -25,15 +25,16 @@ class FinalTest(NamedTuple):
 
 
 def final_test(experiment: Experiment, outcome: Outcome) -> FinalTest:
-    """Evaluates a run on its test splits."""
+    """Evaluates a run on its test splits, with the logits on test where it is to be calibrated."""
     task, before, zero_shot = experiment.task, outcome.zero_shot, None
-    parts = tuned_parts(experiment, outcome)
+    parts, trains = tuned_parts(experiment, outcome), bool(experiment.tuned)
     if before.exists:
-        zero_shot = outcome.evaluate(before.parts(), task.test)
-    if zero_shot is not None and not experiment.tuned:
+        logits = experiment.calibrates and not trains
+        zero_shot = outcome.evaluate(before.parts(), task.test, logits=logits)
+    if zero_shot is not None and not trains:
         tuned = zero_shot
     else:
-        tuned = outcome.evaluate(parts, task.test)
+        tuned = outcome.evaluate(parts, task.test, logits=experiment.calibrates)
     extra = {name: outcome.evaluate(parts, split) for name, split in task.extra.items()}
     return FinalTest(zero_shot, tuned, extra)
 

@@ -344,13 +344,13 @@ class Loop(Start):
         return np.ravel(jax.device_get(self.state.failed_step)) >= 0
 
     def test(
-        self, split: data.Split, outcomes: Sequence[Outcome]
+        self, splits: Sequence[data.Split], outcomes: Sequence[Outcome], logits: bool = False
     ) -> tuple[list[Evaluation], np.ndarray]:
-        """The members' best parts on a split that they share, and the mean probabilities, float32
-        `[examples, K]`, of those that did not fail."""
+        """The members' best parts, each on its split, and the mean probabilities, float32
+        `[examples, K]`, of those that did not fail, where they share a split."""
         parts = self.parts(self.best) if self.best else {**self.frozen, **outcomes[0].best}
-        splits, argument = [split] * len(self.members), self.members.eval_argument
-        each, mean = self._together(parts, splits, argument, ~self.has_failed)
+        argument = self.members.eval_argument
+        each, mean = self._together(parts, splits, argument, ~self.has_failed, logits)
         assert mean is not None
         return each, mean
 

@@ -22,7 +22,8 @@ class LoopSettings:
       checkpoint_every_steps: besides every evaluation; 0: only then.
       call_seconds: of training in one go; progress and signals wait for its end.
       fits_head: whether the head is fitted to the training images before the first step.
-      calibrates: whether a temperature is fitted to the validation images at the end.
+      calibrates: whether a temperature is fitted to the validation images at the end; None: where
+        there are some.
       label_smoothing: what all classes have of a training label, in [0, 1).
       teacher: workdir of a finished run whose answers are learned; empty for none.
       teacher_share: of the loss that is what the teacher says, in (0, 1].
@@ -41,7 +42,7 @@ class LoopSettings:
     checkpoint_every_steps: int = 0
     call_seconds: float = 1.0
     fits_head: bool = False
-    calibrates: bool = False
+    calibrates: bool | None = None
     label_smoothing: float = 0.0
     teacher: str = ""
     teacher_share: float = 0.5

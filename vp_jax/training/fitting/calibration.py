@@ -7,13 +7,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vp_jax import data, distributed
+from vp_jax import distributed
 from vp_jax.heads import calibration_error, fit_temperature
-from vp_jax.step.forward import Parts
-from vp_jax.training.evaluation import sureness
-from vp_jax.training.experiment import Experiment
-from vp_jax.training.feed import HostFeed
-from vp_jax.training.fitting.features import make_compute
+from vp_jax.training.evaluation import Evaluation, sureness
+
+DIGITS = 6
+"""After the point, of a calibration error."""
 
 
 class Calibration(NamedTuple):
@@ -32,29 +31,31 @@ class Calibration(NamedTuple):
     of_label: np.ndarray
 
 
-def calibrate(experiment: Experiment, parts: Parts) -> Calibration:
+def calibrate(
+    val: Evaluation, val_labels: np.ndarray, test: Evaluation, test_labels: np.ndarray
+) -> Calibration | None:
     """Fits the temperature of a run to its validation images, and measures it on test.
 
+    Where every validation image is answered rightly, the likelihood only grows as the temperature
+    falls and says nothing of it: it stays 1. Four digits of it are kept: there are no more in some
+    hundred images, and runs on other devices, whose logits are rounded otherwise, have the same.
+
     Args:
-      experiment: the run.
-      parts: all of its parameters, on the devices; without a prompt they are unprompted.
+      val, test: the run on the two splits, with logits.
+      val_labels, test_labels: int, `[N]` of each.
+
+    Returns:
+      None where logits are not finite, which is told: nothing can be fitted to them.
     """
-    feed = HostFeed(experiment.loop.batch_size, 0, experiment.mesh, workers=0)
-    compute = make_compute(experiment.forward, experiment.key, feed, experiment.mesh, "answers")
-
-    def logits(split: data.Split) -> np.ndarray:
-        return compute(parts, split)
-
-    val, test = experiment.task.val, experiment.task.test
-    found = fit_temperature(logits(val), val.labels)
-    temperature = float(distributed.of_main(np.float64(found)))
-    z = logits(test)
-    before, after = (np.asarray(jax.nn.softmax(z / t)) for t in (1.0, temperature))
-    confidence, of_label = map(np.asarray, sureness(after, test.labels))
-    return Calibration(
-        temperature,
-        calibration_error(before, test.labels),
-        calibration_error(after, test.labels),
-        confidence,
-        of_label,
-    )
+    assert val.logits is not None and test.logits is not None
+    if not (np.isfinite(val.logits).all() and np.isfinite(test.logits).all()):
+        distributed.say("no temperature was fitted: some logits are not finite")
+        return None
+    temperature = 1.0
+    if (val.predictions != val_labels).any():
+        found = fit_temperature(val.logits, val_labels)
+        temperature = float(f"{distributed.of_main(np.float64(found)):.4g}")
+    before, after = (np.asarray(jax.nn.softmax(test.logits / t)) for t in (1.0, temperature))
+    confidence, of_label = map(np.asarray, sureness(after, test_labels))
+    errors = [round(calibration_error(p, test_labels), DIGITS) for p in (before, after)]
+    return Calibration(temperature, *errors, confidence, of_label)
