@@ -273,7 +273,7 @@ class Loop(Start):
         name, progress, members = self.settings.select_on, self.progress, self.members
         parts, splits = self.parts(self.state), self.split(name)
         if len(members) == 1:
-            found = [self.evaluate(parts, *splits)]
+            found = [self.evaluate(parts, splits[0])]
         else:
             found, _ = self._together(parts, splits, members.eval_argument)
         is_best = np.zeros(len(members), bool)

@@ -55,7 +55,7 @@ def calibrate(
     if (val.predictions != val_labels).any():
         found = fit_temperature(val.logits, val_labels)
         temperature = float(f"{distributed.of_main(np.float64(found)):.4g}")
-    before, after = (np.asarray(jax.nn.softmax(test.logits / t)) for t in (1.0, temperature))
-    confidence, of_label = map(np.asarray, sureness(after, test_labels))
-    errors = [round(calibration_error(p, test_labels), DIGITS) for p in (before, after)]
-    return Calibration(temperature, *errors, confidence, of_label)
+    plain, divided = (np.asarray(jax.nn.softmax(test.logits / t)) for t in (1.0, temperature))
+    before, after = (round(calibration_error(p, test_labels), DIGITS) for p in (plain, divided))
+    confidence, of_label = map(np.asarray, sureness(divided, test_labels))
+    return Calibration(temperature, before, after, confidence, of_label)
