@@ -14,6 +14,10 @@ import tempfile
 
 import pytest
 
+sys.path.append(str(pathlib.Path(__file__).parent))
+
+import forked  # noqa: E402
+
 PLATFORM = os.environ.get("VP_JAX_TEST_PLATFORM", "cpu")
 EFFORT = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 FLAGS = ("xla_cpu_use_fusion_emitters=false", "xla_cpu_parallel_codegen_split_count=1")
@@ -34,6 +38,7 @@ def flags_of_little_effort():
 if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers share the folders of the first process.
     _SCRATCH = tempfile.TemporaryDirectory(prefix="vp_jax")
     os.environ["VP_JAX_CACHE"] = f"{_SCRATCH.name}/cache"
+    os.environ["MPLCONFIGDIR"] = f"{_SCRATCH.name}/matplotlib"  # else every home looks for fonts
     # Compiled programs, shared by many tests; with the variable also by the next run of them.
     _PROGRAMS = os.environ.get("VP_JAX_TEST_PROGRAMS", f"{_SCRATCH.name}/programs")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
@@ -127,20 +132,40 @@ def python(tmp_path):
     """Runs `python ARGUMENTS` in the repository, with a home of its own."""
 
     def run(*arguments, env=None, timeout=300, check=False):
-        environment = {**os.environ, "HOME": str(tmp_path), **(env or {})}
-        done = subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        process = begin(*arguments, env={"HOME": str(tmp_path), **(env or {})})
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        done = subprocess.CompletedProcess(arguments, process.returncode, out, err)
         if check:
             assert done.returncode == 0, done.stderr[-4000:]
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts `python ARGUMENTS` in the repository, and goes on at once."""
+    return begin
+
+
+def begin(*arguments, env=None):
+    """Commands and scripts are split off from a process that has the libraries already; a text of
+    Python is run by a new one, since it may look at what it imports."""
+    environment = {**os.environ, **(env or {})}
+    if arguments[0] != "-c" and hasattr(os, "fork"):
+        return forked.start(arguments, REPOSITORY, environment)
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -33,22 +31,6 @@ SMALL = (
 )
 OFTEN = "--config.checkpoint_every_steps=3"
 STEPS = 3 * 20
-
-
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(*arguments):
-    process = start(*arguments)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err[-5000:]
 
 
 def wait_for(condition, process, seconds=120):
@@ -77,7 +59,7 @@ def without_times(folder):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(tmp_path_factory, start):
     folder = tmp_path_factory.mktemp("commands") / "uninterrupted"
     process = start(*SMALL, f"--workdir={folder}")
     out, err = process.communicate(timeout=300)
@@ -96,7 +78,7 @@ def test_the_terminal_shows_progress_and_a_table(uninterrupted):
 
 
 @pytest.mark.slow(seconds=40)
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted, tmp_path):
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(uninterrupted, start, tmp_path):
     whole, *_ = uninterrupted
     folder = tmp_path / "run"
     command = (*SMALL, OFTEN, f"--workdir={folder}")
@@ -137,25 +119,28 @@ REFITTED = """
 import pathlib, sys
 sys.path.insert(0, str(pathlib.Path("tests/runs").resolve()))
 import own_backbone
+import small_clip
 from vp_jax import runs
+small_clip.undraw()
 settings = own_backbone.quick(**{
     "head.name": "iterative", "tune": ("prompt", "backbone"), "optimizer.learning_rate": 0.1,
-    "optimizer.name": "adam", "epochs": 6, "checkpoint_every_steps": 1, "augment.flip": True,
+    "optimizer.name": "adam", "epochs": 6, "checkpoint_every_steps": 3, "augment.flip": True,
 })
 runs.train(settings, sys.argv[1], own_backbone.make())
 """
 
 
 @pytest.mark.slow(seconds=30)
-def test_a_refitted_mapping_survives_being_killed(tmp_path):
-    whole, folder = tmp_path / "whole", tmp_path / "cut"
-    finish("-c", REFITTED, str(whole))
+def test_a_refitted_mapping_survives_being_killed(python, start, tmp_path):
+    whole, folder, script = (tmp_path / name for name in ("whole", "cut", "refitted.py"))
+    script.write_text(REFITTED)
+    python(script, whole, check=True)
     for step in (5, 30, 90):  # within the first epoch and later ones of 19 steps
-        process = start("-c", REFITTED, str(folder))
+        process = start(script, folder)
         wait_for(lambda step=step: max(saved_steps(folder), default=0) >= step, process)
         process.kill()
         process.communicate()
-    finish("-c", REFITTED, str(folder))
+    python(script, folder, check=True)
     assert without_times(folder) == without_times(whole)
     for name in ("mapping.csv", "metrics.jsonl"):
         assert (folder / name).read_text() == (whole / name).read_text()
@@ -194,7 +179,7 @@ def test_baselines_on_the_command_line(arguments, words, python, tmp_path):
         *CLIP_ON_DIGITS,
         f"--workdir={tmp_path / 'run'}",
     )
-    out = python(*command, check=True).stdout
+    out = python(*command, env={"VP_JAX_TEST_DRAWN": "1"}, check=True).stdout
     for word in words:
         assert word in out
     evaluate = (SMALL_CLIP, "vp_jax.evaluate", f"--workdir={tmp_path / 'run'}")
@@ -207,7 +192,7 @@ def test_baselines_on_the_command_line(arguments, words, python, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number, status):
+def test_a_polite_interruption_saves_and_says_so(uninterrupted, start, tmp_path, number, status):
     folder = tmp_path / "run"
     process = start(*SMALL, f"--workdir={folder}")
     metrics = folder / "metrics.jsonl"
@@ -227,7 +212,7 @@ def test_a_polite_interruption_saves_and_says_so(uninterrupted, tmp_path, number
 
 
 @pytest.mark.slow
-def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(uninterrupted, tmp_path):
+def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_result(uninterrupted, start, tmp_path):
     folder = tmp_path / "run"
     process = start(*SMALL, OFTEN, f"--workdir={folder}")
     wait_for(lambda: len(saved_steps(folder)) >= 3, process)
@@ -360,10 +345,10 @@ def test_the_workdir_of_another_run_is_left_alone(uninterrupted, python):
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
-    python, small_disk, tmp_path
+    python, start, small_disk, tmp_path
 ):
     """With the embedded model, whose steps leave the disk idle between two checkpoints."""
-    command = (*TRAIN, *SHORT, OFTEN)
+    command = (SMALL_CLIP, "vp_jax.train", TRAIN[-1], *SHORT, OFTEN)
     python(*command, f"--workdir={tmp_path / 'whole'}", check=True)
     with small_disk("2m") as disk:
         run = disk / "run"

@@ -104,6 +104,7 @@ def test_a_config_can_begin_with_another(tmp_path, monkeypatch):
     assert (loaded.epochs, loaded.backbone.name) == (3, "clip_tiny")
 
 
+@pytest.mark.slow
 def test_the_commands_find_them_too(tmp_path):
     listed = elsewhere(tmp_path, *TRAIN, "--help")
     assert (listed.returncode, listed.stderr) == (0, "")

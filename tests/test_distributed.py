@@ -27,6 +27,7 @@ def test_incomplete_and_impossible_flags(arguments, words):
         distributed.initialize(**arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

@@ -125,6 +125,7 @@ def test_weights_of_the_hub_without_a_home(monkeypatch):
         hub.find("timm/vit_base_patch16_224")
 
 
+@pytest.mark.slow
 def test_commands_without_a_home(homeless):
     for command in (LIST, HELP):
         done = run(*command, env=homeless)
@@ -149,6 +150,7 @@ def test_programs_are_not_kept_where_they_cannot_be(tmp_path, monkeypatch, capsy
     assert "No space left" in capsys.readouterr().err
 
 
+@pytest.mark.slow(seconds=4)
 def test_standard_streams_that_are_closed_full_or_left():
     for redirect in ("<&- >&- 2>&-", "| head -n 1"):
         done = run(*LIST, redirect=f"{redirect}; exit ${{PIPESTATUS[0]}}")

@@ -113,6 +113,7 @@ def test_no_message_of_the_data_command_speaks_of_training(monkeypatch, tmp_path
         assert flags_in(str(error.value)) <= {"data_dir"}
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [

@@ -297,6 +297,7 @@ def test_the_document_has_every_wing_in_this_order():
     assert wings == sorted(wings, key=LAYERS.index)
 
 
+@pytest.mark.slow
 def test_no_circle():
     """Modules that import only what is done already are done; none may be left over."""
     left = {name: imported(name) for name in PATHS}

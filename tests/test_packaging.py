@@ -81,6 +81,7 @@ def test_a_wheel_holds_the_package_and_its_configs_and_nothing_else(archives):
     assert {n: data for n, data in held.items() if n.split("/")[0] != about.name} == wanted
 
 
+@pytest.mark.slow
 def test_every_module_of_a_wheel_is_found(archives, tmp_path):
     copy, _, installed = archives
     program = """if True:

@@ -3,8 +3,6 @@
 import json
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 
-ROOT = pathlib.Path(__file__).parents[1]
+SMALL_CLIP = pathlib.Path(__file__).parent / "runs" / "small_clip.py"
 COMMAND = ("-m", "vp_jax.train_many", "--config=configs/quickstart.py")
 SHORT = (
     *("--config.task.shots=8", "--config.epochs=4", "--config.schedule.warmup_steps=5"),
@@ -28,6 +26,7 @@ def test_help_lists_flags_and_settings(python):
         assert text.removeprefix("config.") in done.stdout, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -50,18 +49,13 @@ def test_mistakes_are_one_sentence(python, tmp_path, arguments, message):
 
 
 @pytest.mark.slow(seconds=30)
-def test_terminated_and_started_again_it_ends_the_same(python, tmp_path):
+def test_terminated_and_started_again_it_ends_the_same(python, start, tmp_path):
     """SIGTERM saves; the table at the end names the best member and has the ensemble."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    done = python(*COMMAND, *SHORT, f"--workdir={whole}", check=True)
+    command = (SMALL_CLIP, *COMMAND[1:], "--config.backbone.name=clip_small", *SHORT)
+    done = python(*command, f"--workdir={whole}", check=True)
     assert "best" in done.stdout and "all 4 together" in done.stdout
-    process = subprocess.Popen(
-        [sys.executable, *COMMAND, *SHORT, f"--workdir={cut}"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(*command, f"--workdir={cut}")
     deadline = time.monotonic() + 120
     while not any((cut / "checkpoints").glob("[0-9]*")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -71,7 +65,7 @@ def test_terminated_and_started_again_it_ends_the_same(python, tmp_path):
     assert process.returncode == 143, err[-3000:]
     assert "stopped by SIGTERM" in out and "saved step" in err
     assert not (cut / "result.json").exists()
-    done = python(*COMMAND, *SHORT, f"--workdir={cut}", check=True)
+    done = python(*command, f"--workdir={cut}", check=True)
     assert "going on from step" in done.stderr
     times = ("images_per_second", "wall_seconds")
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, cut)]
@@ -89,5 +83,5 @@ def test_terminated_and_started_again_it_ends_the_same(python, tmp_path):
             saved.append({k: x.tobytes() for k, x in checkpoints.arrays(step).items()})
             checkpoints.close()
         assert saved[0] == saved[1]
-    evaluated = python("-m", "vp_jax.evaluate", f"--workdir={cut / '2'}", check=True)
+    evaluated = python(SMALL_CLIP, "vp_jax.evaluate", f"--workdir={cut / '2'}", check=True)
     assert f"{100 * results[0]['members'][2]['test_accuracy']:.1f} %" in evaluated.stdout

@@ -23,6 +23,7 @@ def test_it_learns_tells_and_says_how_a_run_begins_with_it(python, tmp_path):
     assert first.stdout.rstrip().endswith(f"--config.start.from_run={start}")
 
 
+@pytest.mark.slow(seconds=4)
 def test_mistakes_are_one_sentence(python, tmp_path):
     for more, words in (
         ((), "there is no task: add --tasks=NAME,NAME"),

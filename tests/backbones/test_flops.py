@@ -31,6 +31,7 @@ def transformer(tokens, width, layers):
     return whole.times(layers - 1) + last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip_vit_b32", "clip_vit_b16", "clip_vit_l14", "clip_tiny"])
 def test_a_clip_is_its_closed_formula(name):
     size = SIZES[name]
@@ -95,6 +96,7 @@ def test_passes_follow_from_the_kinds_of_products():
     assert flops + flops == flops.times(2) == Flops(200, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip_tiny", "resnet20_cifar"])
 @pytest.mark.parametrize("remat", ["none", "blocks"])
 def test_the_gradient_has_the_products_that_the_formula_says(name, remat):

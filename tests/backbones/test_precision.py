@@ -11,6 +11,7 @@ from vp_jax import backbones
 PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("name", ["clip_vit", "resnet_basic", "bit"])
 def test_features_and_gradients_are_float32_and_close(name):
     """bfloat16 keeps 8 bits; in ResNets some ReLUs change sides, which gradients show."""
@@ -22,6 +23,7 @@ def test_features_and_gradients_are_float32_and_close(name):
     assert cosine > 0.97 * np.linalg.norm(expected_gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip_vit", "vit", "resnet_bottleneck", "bit"])
 def test_every_product_is_in_bfloat16(name):
     backbone = make(name, dtype=jnp.bfloat16)
@@ -30,6 +32,7 @@ def test_every_product_is_in_bfloat16(name):
     assert found == {"bfloat16"}
 
 
+@pytest.mark.slow(seconds=6)
 def test_texts_are_encoded_in_float32():
     one = backbones.load("clip_tiny")
     other = backbones.load("clip_tiny", dtype=jnp.bfloat16)

@@ -39,6 +39,7 @@ def test_list():
     assert re.split(r" {2,}", line) == cells.split("  ")
 
 
+@pytest.mark.slow
 def test_info(tmp_path):
     process = run("info", "oxford_iiit_pet", f"--data_dir={tmp_path}")
     assert process.returncode == 0, process.stderr
@@ -59,6 +60,7 @@ def test_info(tmp_path):
     assert all(len(line) <= 100 or "/" in line for line in process.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_prepare(tmp_path):
     process = run("prepare", "digits", TFDS_DATA_DIR=str(tmp_path))
     assert process.returncode == 0, process.stderr
@@ -69,12 +71,14 @@ def test_prepare(tmp_path):
     assert len(source.read(tasks.get("digits"), tmp_path).test) == 500
 
 
+@pytest.mark.slow
 def test_help():
     process = run("--help")
     assert process.returncode == 0
     assert "python -m vp_jax.data info svhn" in process.stdout and "--manual_dir" in process.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -106,6 +110,7 @@ def test_wrong_words(words, message):
         command._checked(words)
 
 
+@pytest.mark.slow
 def test_prepare_says_which_file_to_put_where(tmp_path):
     process = run("prepare", "fmow", f"--data_dir={tmp_path}", f"--manual_dir={tmp_path}/files")
     assert process.returncode == 2 and "Traceback" not in process.stderr

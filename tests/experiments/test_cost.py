@@ -19,6 +19,7 @@ def test_what_is_linear_is_on_the_line():
     assert np.abs(off).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_memory_is_that_of_the_steps():
     def step():

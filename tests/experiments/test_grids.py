@@ -23,6 +23,7 @@ from vp_jax.records import workdir as workdir_lib  # noqa: E402
 from vp_jax.records.names import METRICS, RESULT  # noqa: E402
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize("name", grids.names())
 def test_every_trial_has_valid_settings(name, monkeypatch):
     monkeypatch.setenv("VP_JAX_DATA", "/data")

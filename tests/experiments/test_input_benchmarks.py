@@ -40,6 +40,7 @@ def test_memory(python):
     assert re.search(r"^stream .* \d\.\d\d GB$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_picture_of_augmentations(python, tmp_path):
     done = python("experiments/show_augmentations.py", "--help")
     assert "augmentation.png" in done.stdout + done.stderr

@@ -27,6 +27,7 @@ def seen(classifier, images):
     return values * np.float32(classifier.backbone.std) + np.float32(classifier.backbone.mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", COVERING)
 def test_an_overlay_is_the_prompt_in_8_bits(prompt, made):
     classifier = made(prompt)

@@ -63,6 +63,7 @@ def test_most_stages_are_among_them():
     assert left <= {"ensemble", "generator", "within"} | {"brighten"}, left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resnet", "bfloat16"])
 def test_backbones_are_lowered_for_all_platforms(kind, made):
     """Convolutions and attention; in bfloat16, for which a card has kernels of its own."""
@@ -117,6 +118,7 @@ def test_a_folder_is_the_classifier(size, apart, made, tmp_path, monkeypatch):
         np.testing.assert_allclose(found, classifier.probabilities(images), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_runner_needs_jax_only(made, tmp_path, monkeypatch, capsys):
     text = pathlib.Path(run_stablehlo.__file__).read_text()
     assert sum(bool(line.strip()) for line in text.splitlines()) <= 15
@@ -134,6 +136,7 @@ def test_the_runner_needs_jax_only(made, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "run.py").read_text() == text
 
 
+@pytest.mark.slow
 def test_what_is_refused(made, monkeypatch):
     with pytest.raises(UserError, match="--image_size=HEIGHTxWIDTH"):
         make_program(made("shrink(5) | normalize | cluster(pad(1), 2)"))

@@ -11,6 +11,7 @@ FIRST = 10_000
 SECONDS = 120
 
 
+@pytest.mark.slow(seconds=9)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 def test_damaged_inputs_are_read_or_refused(target):
     ends = []

@@ -38,6 +38,7 @@ def test_the_mean_of_the_best_of_each_kind(best):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_images_have_a_gradient():
     head = heads.descriptions([[units(4), units(2)]], 10.0)
     params = head.init(None, 8, 2)

@@ -26,6 +26,7 @@ def params_of(head):
     return params if head.fit is None else {**params, **head.fit(COUNTS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 @pytest.mark.parametrize("make", [heads.residual, heads.temperature])
 def test_they_begin_as_what_they_stand_on(make, name):

@@ -76,6 +76,7 @@ def test_logits_are_scaled_cosine_similarities():
     np.testing.assert_allclose(logits, 100 * cosine, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_zero_feature_has_finite_logits_and_gradient():
     params = {"text_features": jnp.eye(3, WIDTH), "logit_scale": 10.0}
     zeros = jnp.zeros((1, WIDTH))

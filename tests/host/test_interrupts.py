@@ -94,6 +94,7 @@ cli.run(__main__.main)
 """
 
 
+@pytest.mark.slow
 def test_preparing_data(python):
     done = python("-c", PREPARE, "prepare", "dtd", "--data_dir=/nowhere")
     assert done.returncode == 130 and "stopped by SIGINT" in done.stdout

@@ -20,6 +20,7 @@ def theta_of(params, seed=2):
     return params | {"border": values}
 
 
+@pytest.mark.slow
 def test_it_is_added_where_the_map_of_ones_is_zero():
     params = theta_of(ACAVP.init(KEY, SHAPE))
     moved = prompts.affine().apply(params["inner"][0], IMAGES)
@@ -43,6 +44,7 @@ def test_scale_and_color_of_one_are_the_identity():
     np.testing.assert_array_equal(ACAVP.apply(params, IMAGES), IMAGES)
 
 
+@pytest.mark.slow
 def test_with_a_frozen_map_it_is_the_frame_of_evp():
     """Of an image of ones; the resize of an image and a bilinear map of it are not the same."""
     images, shape = np.ones((1, 16, 16, 3), np.float32), (16, 16, 3)

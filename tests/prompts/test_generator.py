@@ -14,6 +14,7 @@ IMAGES = jax.random.uniform(jax.random.key(1), (3, *SHAPE))
 FEATURES = jax.random.normal(jax.random.key(2), (3, 5))
 
 
+@pytest.mark.slow
 def test_without_a_last_layer_images_stay_as_they_are():
     stage = prompts.generator(5)
     found = stage.apply(stage.init(KEY, SHAPE), IMAGES, features=FEATURES)
@@ -23,6 +24,7 @@ def test_without_a_last_layer_images_stay_as_they_are():
     np.testing.assert_array_equal(found, IMAGES)
 
 
+@pytest.mark.slow
 def test_the_canvas_follows_from_features_alone():
     stage = prompts.generator(5, 2.0, init="normal", scale=0.1)
     params = stage.init(KEY, SHAPE)
@@ -54,6 +56,7 @@ def test_every_size_of_image_has_a_canvas(side):
         assert prompts.count(jax.eval_shape(lambda: stage.init(KEY, (224, 224, 3)))) == 9120 + 1563
 
 
+@pytest.mark.slow
 def test_it_learns():
     stage = prompts.generator(5)
     params = jax.vmap(lambda key: stage.init(key, SHAPE))(jax.random.split(KEY, 2))

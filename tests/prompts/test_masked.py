@@ -22,6 +22,7 @@ def with_mask(params, value):
     return {**params, "mask": (*others, last)}
 
 
+@pytest.mark.slow
 def test_the_limits():
     stage = prompts.masked(FULL, layers=3, patch=4)
     params = stage.init(KEY, SHAPE)
@@ -32,6 +33,7 @@ def test_the_limits():
     np.testing.assert_array_equal(stage.apply(none, IMAGES), IMAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patch", [1, 8])
 def test_a_mask_has_one_value_for_a_patch_and_is_the_images_own(patch):
     stage = prompts.masked(FULL, layers=4, patch=patch)

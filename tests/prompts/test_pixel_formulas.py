@@ -57,6 +57,7 @@ def identity_of_affine():
     return {"scale": zero + 40, "angle": np.float32(0), "shear": zero, "shift": zero}
 
 
+@pytest.mark.slow
 def test_affine_with_scales_of_one_is_the_identity():
     for shape in (SHAPE, (7, 9, 1)):
         images = IMAGES[:, : shape[0], : shape[1], : shape[2]]

@@ -24,6 +24,7 @@ def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(module)).failed == 0
 
 
+@pytest.mark.slow
 def test_import_is_light():
     program = """
 import json, sys, time

@@ -49,6 +49,7 @@ def test_one_is_the_prompt_itself(stage, more, dtype):
     assert found.dtype == images.dtype
 
 
+@pytest.mark.slow
 def test_an_ensemble_sees_every_image_with_each():
     stage = prompts.ensemble(prompts.pad(3), 3)
     params = stage.init(KEY, SHAPE)
@@ -119,6 +120,7 @@ def test_they_learn_and_many_are_stacked(stage, more):
 LOGITS = jax.random.normal(jax.random.key(3), (5, 3, 3)) * 2
 
 
+@pytest.mark.slow
 def test_answers_are_combined():
     p = np.asarray(jax.nn.softmax(LOGITS), np.float64)
     found = jax.nn.softmax(views.mean_probabilities(LOGITS))

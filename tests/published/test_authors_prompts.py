@@ -173,6 +173,7 @@ def convolutions(arrays, last):
     return tuple(found)
 
 
+@pytest.mark.slow
 def test_smm():
     golden = read("smm")
     config = settings("smm", "normalize | masked(full(init='zeros'))", **EPOCHS)
@@ -192,6 +193,7 @@ def test_smm():
         same(sampled, {key: golden[f"end/{key}"] for key in theirs}, begun)
 
 
+@pytest.mark.slow
 def test_attrvr():
     golden = read("attrvr")
     config = settings("attrvr", "frame(3) | normalize")
@@ -369,6 +371,7 @@ def of_decoder(params):
     return found | {"body.16.weight": params["last"].transpose(2, 3, 0, 1)}
 
 
+@pytest.mark.slow
 def test_the_decoder_of_blackvip():
     golden = read("blackvip")
     config = settings("blackvip_generator", "normalize | generator(12, 0.5)")

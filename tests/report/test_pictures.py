@@ -238,6 +238,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert only(path.parent) == ["file"]
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_late_and_pyplot_never(tmp_path):
     code = (
         "import sys; from vp_jax import report; assert 'matplotlib' not in sys.modules;"

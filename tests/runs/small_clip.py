@@ -5,7 +5,8 @@ one's tokenizer. A linear probe of its features reads nine digits of ten.
 
     python tests/runs/small_clip.py vp_jax.train --config.backbone.name=clip_small ...
 
-is `python -m vp_jax.train ...` of somebody whose package has it too.
+is `python -m vp_jax.train ...` of somebody whose package has it too. Runs end without pictures and
+pages, which take longer than they do, unless `VP_JAX_TEST_DRAWN` is set.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ SIZE = ClipSize(
     vocab_size=1024,
     context_length=24,
 )
+TRAINING = ("vp_jax.train", "vp_jax.train_many")
+DRAWN = "VP_JAX_TEST_DRAWN"
 SCALE = 3.0
 """Logarithm of what cosines are multiplied by."""
 
@@ -100,8 +103,17 @@ def packaged() -> pathlib.Path:
     return place
 
 
+def undraw() -> None:
+    """Leaves out what people look at at the end of runs."""
+    from vp_jax.report import finish, sweep
+
+    finish.draw_run = finish.write_page = sweep.write_comparison = lambda *run: None
+
+
 if __name__ == "__main__":
     _, module, *arguments = sys.argv
     sys.argv = [module, *arguments]
     install()
+    if module in TRAINING and DRAWN not in os.environ:
+        undraw()
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -69,6 +69,7 @@ def mapped(tmp_path_factory, backbone):
     return folder / "run", folder / "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_those_of_the_workdir(kind, tmp_path, backbone, images):
     settings = quick(**{**SHORT, "optimizer.learning_rate": 1e-2, **KINDS[kind]})
@@ -129,6 +130,7 @@ def test_a_missing_or_other_array_is_named(mapped, tmp_path, backbone):
             vp_jax.load(tmp_path / "other", backbone=backbone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prompt",
     [

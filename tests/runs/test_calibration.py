@@ -16,6 +16,7 @@ from vp_jax.training.fitting.calibration import calibrate
 PICTURES = False
 
 
+@pytest.mark.slow
 def test_the_classifier_of_a_run_is_calibrated_and_answers_the_same(tmp_path):
     one, two = (tmp_path / name for name in ("plain", "calibrated"))
     plain = runs.train(quick(**{"head.calibrate": False}), one, own_backbone.make())
@@ -35,6 +36,7 @@ def test_the_classifier_of_a_run_is_calibrated_and_answers_the_same(tmp_path):
     assert f"{100 * result['test_calibration_error']:.1f} %" in training_summary(result, two)
 
 
+@pytest.mark.slow
 def test_members_of_a_sweep_each_have_their_own(tmp_path):
     members = many.grid({"seed": [0, 1]})
     found = many.train_many(quick(epochs=1), members, tmp_path, own_backbone.make())["members"]

@@ -96,6 +96,7 @@ def test_names_given_by_the_setting(tmp_path, as_file):
         runs.train(zero_shot(**{"task.class_names": alike}), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_training_and_evaluating_say_the_classes_once(tmp_path, capsys):
     settings = zero_shot(**{"head.templates": ("the number {}", "{}")})
     runs.train(settings, tmp_path / "run")
@@ -109,6 +110,7 @@ def test_training_and_evaluating_say_the_classes_once(tmp_path, capsys):
     assert said.count(line) == said.count("classes: ") == 1
 
 
+@pytest.mark.slow
 def test_many_at_once_say_the_classes_once(tmp_path, capsys):
     settings = own_backbone.quick(epochs=1)
     members = many.grid({"seed": [0, 1]})

@@ -105,6 +105,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("name", CASES)
 def test_probabilities_are_those_of_evaluation(name, train, monkeypatch):
     workdir, own, result = train(name)
@@ -202,6 +203,7 @@ def test_predictions_have_names(classifier):
     assert repr(classifier) == ("Classifier(10 classes, prompt 'normalize | pad(2)', backbone own)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["first_k", "shrink", "probe"])
 def test_pictures_are_what_the_backbone_sees(name, train):
     workdir, own, _ = train(name)
@@ -321,6 +323,7 @@ def test_a_sweep_is_loaded_by_its_members(backbone, tmp_path):
     assert not np.array_equal(one.picture(), two.picture())
 
 
+@pytest.mark.slow
 def test_a_head_of_another_run_is_kept(train, backbone, tmp_path):
     workdir, own, _ = train("probe")
     taken = shutil.copytree(workdir, tmp_path / "probe")
@@ -398,6 +401,7 @@ assert found.probabilities(np.load("images.npy")[0]).shape == (10,)
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow(seconds=4)
 def test_the_package_is_as_light_as_before():
     code = """
 import sys, vp_jax

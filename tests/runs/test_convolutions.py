@@ -15,6 +15,8 @@ from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 from vp_jax.training import advance
 
+pytestmark = pytest.mark.slow
+
 OPTIMIZED = True  # bits are compared of programs that differ
 PICTURES = False
 LOOPS = ("while", "scan")

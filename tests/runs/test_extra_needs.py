@@ -144,6 +144,7 @@ def test_train_evaluate_and_resume(pipeline, task, tmp_path, monkeypatch):
     check_given(taken(), task)
 
 
+@pytest.mark.slow(seconds=4)
 def test_features_are_kept_until_the_run_is_finished(tmp_path, monkeypatch):
     config = quick(prompt=SILENT, epochs=1)
     monkeypatch.setattr(runs, "finish", lambda *_: 1 / 0)

@@ -131,6 +131,7 @@ def test_from_where_the_same_command_goes_on(whole, tmp_path):
     assert "nothing has been saved yet" in going_on(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_any_folder_whose_result_was_cut_off(tmp_path, backbone):
     folder, members = tmp_path / "lr=[1,2]", many.grid({"seed": [0, 1]})
     settings = quick(epochs=1)

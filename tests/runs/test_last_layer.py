@@ -34,6 +34,7 @@ def _settings(weights, head, tune):
     return settings
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_linear_probe_needs_features_only(weights, tmp_path):
     result = runs.train(_settings(weights, "linear", ("head",)), tmp_path / "run")
     assert 0 < result["test_accuracy"] < 1

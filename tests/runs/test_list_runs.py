@@ -23,6 +23,8 @@ from vp_jax.records.listing.state import find_runs
 from vp_jax.records.workdir import hold
 from vp_jax.report import run_list
 
+pytestmark = pytest.mark.slow
+
 ODD = "häuser [1] (neu) & 'co'"
 SMALL_CLIP = pathlib.Path(__file__).with_name("small_clip.py")
 

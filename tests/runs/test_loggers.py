@@ -156,6 +156,7 @@ def test_online_without_a_key_is_one_sentence(tmp_path, monkeypatch, wandb):
         runs.train(quick("wandb"), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_the_prompt_examples_and_settings(tmp_path):
     runs.train(quick(), tmp_path / "run")
     events = b"".join(f.read_bytes() for f in (tmp_path / "run" / "tensorboard").iterdir())

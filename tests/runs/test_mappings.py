@@ -13,6 +13,8 @@ from vp_jax import heads, runs
 from vp_jax.errors import UserError
 from vp_jax.records.checkpoints.manager import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 TABLE = (11, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 MAPPINGS = {
     "first_k": {},

@@ -128,6 +128,7 @@ def test_a_class_may_get_another_name_where_no_name_is_read(run, copy):
     assert evaluate(run, copy)["test_accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_a_head_is_put_in_the_order_of_the_run_that_takes_it(run, copy, tmp_path):
     rename_ant(copy, ["zebra: ant", "cat: cat", "bee: bee"])
     taken = train(
@@ -142,6 +143,7 @@ def test_a_head_is_put_in_the_order_of_the_run_that_takes_it(run, copy, tmp_path
         train(copy, tmp_path / "refused", **{"head.from_run": str(run)})
 
 
+@pytest.mark.slow
 def test_mappings_keep_their_classes(images, copy, tmp_path):
     prompt = {"head.name": "frequency", "tune": ("prompt",), "epochs": 1}
     before = train(images, tmp_path / "run", **prompt)
@@ -219,6 +221,7 @@ def test_runs_without_classes_and_data_still_load(run, unfinished, images, copy,
     assert train(images, unfinished)["test_accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_a_linear_probe_takes_no_features_of_other_images(images, copy, tmp_path, monkeypatch):
     probe = {"head.solver": "optax"}
     monkeypatch.setattr("vp_jax.training.fitting.features.forget", lambda folder: None)
@@ -232,6 +235,7 @@ def test_a_linear_probe_takes_no_features_of_other_images(images, copy, tmp_path
     assert (tmp_path / "run/features/train.safetensors").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_images_that_were_trained_on_stay_known_when_a_changed_test_is_accepted(copy, unfinished):
     last = max((unfinished / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     shutil.rmtree(last)  # as if it had been stopped an epoch before the end
@@ -256,6 +260,7 @@ def test_a_run_that_trains_nothing_keeps_its_classes_too(images, copy, tmp_path)
         evaluate(tmp_path / "run", copy)
 
 
+@pytest.mark.slow
 def test_many_at_once_know_their_data_too(images, copy, tmp_path):
     prompts = {"head.name": "first_k", "tune": ("prompt",), "epochs": 1}
     members = [{"seed": 0}, {"seed": 1}]

@@ -59,6 +59,7 @@ def test_the_result_has_what_is_known_instead_of_settings(finished, digits):
     assert kept["head"] == {"name": "first_k"} and kept["backbone"] == {"name": "own"}
 
 
+@pytest.mark.slow
 def test_it_is_the_run_that_its_settings_make(finished, tmp_path):
     """The same arithmetic: parameters are equal, bit for bit."""
     settings = own_backbone.quick(
@@ -110,6 +111,7 @@ def test_a_finished_run_is_not_repeated(finished, digits, capsys):
     assert "this run is finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(finished, digits, tmp_path, monkeypatch):
     """As one that was never stopped, bit for bit."""
     from vp_jax.training import loop as loop_lib
@@ -176,6 +178,7 @@ def test_another_backbone_is_refused_by_the_checkpoints(finished, digits):
         runs.evaluate(folder, experiment=parts(digits, backbone=own_backbone.make(seed=1)))
 
 
+@pytest.mark.slow
 def test_prompt_and_head_each_with_an_optimizer_of_its_own(digits, tmp_path):
     optimizer = optax.partition(
         {"prompt": optax.sgd(1.0), "head": optax.adam(0.01)}, {"prompt": "prompt", "head": "head"}

@@ -106,6 +106,7 @@ def test_the_pipelines_train_the_same_prompt(photos, tmp_path):
                 np.testing.assert_allclose(ends[0][name], other[name], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", ["resident", "cached"])
 def test_nothing_is_compiled_after_the_first_epoch(photos, tmp_path, pipeline, monkeypatch):
     compiled, at_evaluations = [], []
@@ -130,6 +131,7 @@ def test_nothing_is_compiled_after_the_first_epoch(photos, tmp_path, pipeline, m
     assert at_evaluations[1] - at_evaluations[0] <= 1, "more than the scalars of a second epoch"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pipeline", "step"), [("resident", "train_steps"), ("stream", "train_step_logged")]
 )

@@ -226,6 +226,7 @@ def check_part_seen(recorder, images):
     assert inside and inside <= distinct(expected(images, RULE)[INSIDE])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_run_its_mapping_its_pictures_its_evaluation(photos, pipeline, tmp_path, monkeypatch):
     root, images = photos
@@ -255,6 +256,7 @@ def test_features_of_a_linear_probe(photos, pipeline, tmp_path):
     check_seen(recorder, images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_run_whose_prompt_shrinks_the_images(photos, pipeline, tmp_path, monkeypatch):
     """Prompted they are small ones in the middle; unprompted they are whole, as without it."""
@@ -313,6 +315,7 @@ def test_small_images_in_a_stream(tmp_path):
     check_seen(recorder, images)
 
 
+@pytest.mark.slow
 def test_many_prompts_at_once(photos, tmp_path):
     root, images = photos
     recorder = Recorder(RULE)

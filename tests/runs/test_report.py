@@ -97,6 +97,7 @@ def test_a_page_made_again_says_the_same(prompted, tmp_path):
     assert without(again) == without(before)
 
 
+@pytest.mark.slow
 def test_an_old_run_is_tested_again_and_keeps_what_it_answered(prompted, tmp_path):
     folder = tmp_path / "old"
     shutil.copytree(prompted[0], folder)

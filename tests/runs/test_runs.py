@@ -140,6 +140,7 @@ def test_zero_shot(tmp_path, finished):
     assert runs.evaluate(tmp_path / "run")["test_accuracy"] == result["test_accuracy"]
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -159,6 +160,7 @@ def test_other_settings_train_too(tmp_path, changes):
     assert (tmp_path / "run" / "examples.png").exists()
 
 
+@pytest.mark.slow
 def test_a_prompt_over_the_whole_image_comes_back_whole(tmp_path):
     """Two of its four sides hold no number; they must come back all the same."""
     settings = quick(**{"epochs": 1, "task.shots": 16, "prompt": "normalize | pad(16)"})
@@ -174,6 +176,7 @@ def test_a_prompt_over_the_whole_image_comes_back_whole(tmp_path):
     assert runs.evaluate(tmp_path / "run")["test_accuracy"] == result["test_accuracy"]
 
 
+@pytest.mark.slow
 def test_a_warm_up_longer_than_the_run_is_cut_and_said(tmp_path, capsys):
     """38 steps with the paper's warm-up of 1,000: the peak is reached in a quarter of them."""
     runs.train(quick(**{"schedule.warmup_steps": 1000, "log_every_steps": 1}), tmp_path / "run")
@@ -185,6 +188,7 @@ def test_a_warm_up_longer_than_the_run_is_cut_and_said(tmp_path, capsys):
     assert "--config.schedule.warmup_share=0.25" in said
 
 
+@pytest.mark.slow(seconds=4)
 def test_the_papers_way_of_selecting(tmp_path):
     config = quick(**{"select_on": "test", "task.val_fraction": 0.0})
     result = runs.train(config, tmp_path / "run")
@@ -194,6 +198,7 @@ def test_the_papers_way_of_selecting(tmp_path):
     assert '"test/accuracy"' in rows and "val/" not in rows
 
 
+@pytest.mark.slow(seconds=4)
 def test_early_stopping(tmp_path):
     """With a vanishing learning rate nothing gets better after the first evaluation."""
     changes = {"epochs": 9, "patience": 2, "optimizer.learning_rate": 1e-9}
@@ -211,6 +216,7 @@ def test_without_a_gradient_training_does_not_start(tmp_path):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
     changes = {"optimizer.momentum": 1e10, "optimizer.learning_rate": 1e10}
     with pytest.raises(UserError, match=r"loss is not finite at step [3-9];.*learning_rate"):

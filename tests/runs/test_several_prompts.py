@@ -14,6 +14,8 @@ from vp_jax.errors import UserError
 from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.metrics import read_metrics
 
+pytestmark = pytest.mark.slow
+
 OFTEN = {
     "checkpoint_every_steps": 7,
     "log_every_steps": 5,

@@ -19,6 +19,8 @@ from vp_jax.records.checkpoints.manager import Checkpoints
 from vp_jax.records.finished import load_part
 from vp_jax.records.metrics import read_metrics
 
+pytestmark = pytest.mark.slow
+
 LAYER = {
     "tune": ("prompt", "head"),
     "head.name": "linear",

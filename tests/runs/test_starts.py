@@ -38,6 +38,7 @@ def same(one, two):
         np.testing.assert_array_equal(array, two[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_all_of_the_way_on_one_task_is_to_train_on_it(tmp_path):
     """Rounds of three steps, across epochs of four, are the steps of a run without momentum."""
     start(tmp_path / "start", ["digits"], 4, 3, 1.0)
@@ -51,6 +52,7 @@ def test_all_of_the_way_on_one_task_is_to_train_on_it(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_none_of_the_way_leaves_the_start(tmp_path):
     start(tmp_path / "start", ["digits"], 2, 2, 0.0)
     config = quick(**PLAIN)
@@ -95,6 +97,7 @@ def test_interrupted_it_ends_as_if_nothing_had_happened(both, tmp_path, monkeypa
     assert result["tasks"] == both[1]["tasks"]
 
 
+@pytest.mark.slow
 def test_every_cluster_of_a_run_begins_with_it(both, tmp_path):
     text = "normalize | cluster(pad(2), 3)"
     settings = quick(**{"prompt": text, "start.from_run": str(both[0]), "task.shots": 20})

@@ -120,6 +120,7 @@ def test_an_ensemble_of_one_is_the_run(finished):
         ensemble_predictions([])
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_different_tasks_is_refused(finished, tmp_path):
     changes = {"task.class_names": tuple("abcdefghij"), "epochs": 1}
     runs.train(quick(**changes), tmp_path / "other", own_backbone.make())
@@ -307,6 +308,7 @@ def test_other_sweeps_killed_and_started_again_end_the_same(name, sweep, tmp_pat
     check_killed(whole, expected, tmp_path / "cut", monkeypatch, members, **changes)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_one_member_is_that_run(tmp_path):
     result = train_many(tmp_path / "sweep", MEMBERS[1:2])
     alone = tmp_path / "alone"

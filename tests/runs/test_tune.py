@@ -13,6 +13,8 @@ from vp_jax import backbones, runs
 from vp_jax.errors import UserError
 from vp_jax.records.checkpoints.manager import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 
 def clip(tune, **changes):
     """One epoch of the small CLIP, 16 images a class."""

@@ -18,6 +18,7 @@ def by_loops(logits, labels, tau):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [0.1, 0.0, 5.0])
 def test_against_loops(tau):
     rng = np.random.default_rng(0)
@@ -26,6 +27,7 @@ def test_against_loops(tau):
     np.testing.assert_allclose(found, by_loops(logits, labels, tau), rtol=1e-5)
 
 
+@pytest.mark.slow(seconds=4)
 def test_prompts_that_keep_their_distance_owe_nothing():
     """An image of class 0, which its own prompt sees as such, and the others as none of theirs."""
     logits = 20.0 * jnp.asarray([[[1, 0, 0], [0, 0, 1], [0, 1, 0]]])

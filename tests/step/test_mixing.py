@@ -47,6 +47,7 @@ def test_shares_of_mixup_are_of_the_beta_distribution(alpha):
     assert (mix.box == [0, 0, SIZE, SIZE]).all()
 
 
+@pytest.mark.slow
 def test_boxes_of_cutmix():
     mix = draws(make_mixing(0.0, 1.0, SIZE), 4000)
     assert mix.box.min() == 0 and mix.box.max() == SIZE and (mix.box[:, :2] <= mix.box[:, 2:]).all()
@@ -63,6 +64,7 @@ def test_boxes_of_cutmix():
     assert (mix.share[~inside] <= 1).all() and inside.mean() == pytest.approx(0.17, abs=0.04)
 
 
+@pytest.mark.slow
 def test_both_take_turns():
     mix = draws(make_mixing(1.0, 1.0, SIZE))
     is_mixup = (mix.own == mix.share) & (area(mix) == SIZE**2)
@@ -70,6 +72,7 @@ def test_both_take_turns():
     assert (is_mixup | is_cutmix).all() and 0.45 < is_mixup.mean() < 0.55
 
 
+@pytest.mark.slow
 def test_partners_are_the_next_of_a_random_cycle():
     partners = draws(make_mixing(1.0, 0.0, SIZE), 700).partner
     assert partners.dtype == np.int32
@@ -95,6 +98,7 @@ def test_masked_rows_are_nobodys_partner(mask):
             assert (partner[mask] != np.flatnonzero(mask)).all()
 
 
+@pytest.mark.slow
 def test_masked_rows_at_the_end_change_no_draw():
     mixing = make_mixing(1.0, 1.0, SIZE)
     for seed in range(5):
@@ -126,6 +130,7 @@ def test_cutmix_pastes_a_box():
     np.testing.assert_array_equal(mix_images(images, mix), expected)
 
 
+@pytest.mark.slow
 def test_mixing_keeps_the_dtype():
     images = jnp.asarray(noise(), jnp.bfloat16)
     mix = make_mixing(1.0, 1.0, 6)(jax.random.key(0), jnp.ones(4, bool))
@@ -156,6 +161,7 @@ def fixed(share, box=(0, 0, 4, 4), own=None):
     return mixing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mixing",
     [fixed(0.7), fixed(0.2), fixed(0.5), fixed(0.75, box=(2, 0, 4, 2), own=0.0)],
@@ -191,6 +197,7 @@ def test_loss_gradient_and_accuracy_by_hand(mixing):
     assert float(after.sums.count) == len(answer)
 
 
+@pytest.mark.slow
 def test_masked_rows_never_leak():
     """Steps on a masked batch are those on its unmasked rows, whatever the others hold."""
 
@@ -215,6 +222,7 @@ def test_masked_rows_never_leak():
     assert float(one.sums.correct) == float(two.sums.correct) and float(two.sums.count) == 88
 
 
+@pytest.mark.slow
 def test_each_step_draws_anew_and_the_same_again():
     seen = []
 

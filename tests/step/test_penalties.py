@@ -43,6 +43,7 @@ def test_the_change_is_of_pixel_values(text):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_their_values():
     change = jax.random.normal(jax.random.key(2), (2, 3, SIDE, SIDE, 3))
     d = np.asarray(change, np.float64)

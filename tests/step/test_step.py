@@ -23,6 +23,7 @@ def run(steps=3, masked=0, **changes):
     return state, metrics
 
 
+@pytest.mark.slow
 def test_one_step_is_gradient_descent_on_the_mean_loss():
     state, frozen, batch = tiny_model.state(), tiny_model.frozen(), tiny_model.batch()
 
@@ -42,6 +43,7 @@ def test_one_step_is_gradient_descent_on_the_mean_loss():
     assert int(after.step) == 1
 
 
+@pytest.mark.slow(seconds=4)
 def test_masked_rows_count_for_nothing():
     small = tiny_model.batch(16)
     whole = Batch(small.image[:11], small.label[:11], np.ones(11, bool))
@@ -104,6 +106,7 @@ def test_evaluation_counts_every_example_once():
     assert float(sums.correct) == right[:13].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["pad(1) | normalize", "normalize | pad(1)"])
 def test_images_are_augmented_then_mixed_then_prompted(text):
     """Each act is seen in what the backbone gets: doubled, then mixed, then moved by the prompt."""

@@ -49,6 +49,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_only_the_gradients_of_activations_are_computed(name):
     backbone, head, expected = MODELS[name]()

@@ -30,6 +30,7 @@ def same(one, two):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_member_is_taken_out_as_its_own_run_begins(tmp_path, optimizer):
     """Also what the optimiser keeps of a prompt that lies on a canvas, and of the head not."""
@@ -49,6 +50,7 @@ def test_one_member_has_no_axis(tmp_path):
     assert members.shared(frozen, np.ones(1, bool)) is frozen
 
 
+@pytest.mark.slow
 def test_members_that_are_not_active_stay_as_they_are(tmp_path):
     members = make(tmp_path)
     feed = feed_of(members.first, members.first.mesh, others=members.experiments[1:])

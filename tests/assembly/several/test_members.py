@@ -34,6 +34,7 @@ def test_a_traced_seed_gives_the_order_of_the_seed(seed):
     np.testing.assert_array_equal(found, permutation(50, seed=seed, stream=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shots", [0, 5])
 def test_reseeded_splits_are_those_of_the_seed(shots):
     settings = {"resize": ResizeRule(32), "shots": shots, "progress": False}

@@ -247,6 +247,7 @@ def test_tokenizer_trained_on_few_texts(tmp_path, vocab_size):
     assert hub.encode("a photo of a dog").ids == tokenizer.encode("a photo of a dog")
 
 
+@pytest.mark.slow
 def test_thousand_names_in_eighty_templates(golden):
     texts = [f"a photo {i} of a {j}th dog." for i in range(80) for j in range(1000)]
     start = time.perf_counter()

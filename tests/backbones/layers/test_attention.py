@@ -111,6 +111,7 @@ def draw_lengths(queries, keys, dtype):
     return tuple(jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("queries", "keys", "causal"), LENGTHS)
 def test_a_token_more_to_be_even_changes_nothing(queries, keys, causal):
     arrays = draw_lengths(queries, keys, jnp.float32)

@@ -176,6 +176,7 @@ def test_tokenizer_of_another_model_is_refused(tmp_path, monkeypatch):
         backbones.load("mine", path, size=VIT)
 
 
+@pytest.mark.slow
 def test_import_is_light():
     code = "import sys, vp_jax.backbones; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

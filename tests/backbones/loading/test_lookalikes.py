@@ -98,6 +98,7 @@ def test_a_config_file_that_speaks_against_it_is_heard(tmp_path, registered):
     assert "looks like" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_vit_of_another_number_of_classes_looks_like_both_that_have_its_tensors(tmp_path):
     shapes = classifier.layouts(CLASSIFIERS["vit_ti16"])[0]
     shapes |= {"head.weight": (37, 192), "head.bias": (37,)}
@@ -136,6 +137,7 @@ def test_another_size_is_a_last_line_of_the_list(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_chenyaofos_cifar_resnets_are_named(tmp_path):
     shapes = classifier.layouts(CLASSIFIERS["resnet20_cifar"])[0]
     shapes = {name.replace("linear.", "fc."): shape for name, shape in shapes.items()}

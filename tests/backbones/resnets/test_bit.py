@@ -172,6 +172,7 @@ def test_group_norm():
             np.testing.assert_allclose(found[image, :, :, part], expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_root_pool_sees_zeros_around_negative_values():
     """Where all inputs at a corner are negative the maximum is the zero beside them, as in BiT."""
     trunk = TINY.trunk(None)

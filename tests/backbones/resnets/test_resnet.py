@@ -201,6 +201,7 @@ def test_bfloat16_computation_gives_float32_features(name):
     assert convolutions and all(line.count("bf16") == 3 for line in convolutions)
 
 
+@pytest.mark.slow
 def test_random_parameters():
     params = backbones.init_params("resnet20_cifar", jax.random.key(0))
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(

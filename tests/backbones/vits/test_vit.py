@@ -140,6 +140,7 @@ def test_a_pre_logits_layer_is_refused():
         _convert(tensors)
 
 
+@pytest.mark.slow(seconds=5)
 def test_class_token_alone_in_the_last_block_equals_the_full_computation():
     params = _convert(_tensors())["visual"]
     images = np.random.default_rng(0).normal(size=(2, 24, 24, 3)).astype(np.float32)
@@ -186,6 +187,7 @@ def test_wrong_image_size_is_refused():
         )
 
 
+@pytest.mark.slow
 def test_init_is_random_everywhere_it_matters():
     params = jax.jit(lambda key: classifier.init(TINY, key))(jax.random.key(0))
     for path, param in traverse_util.flatten_dict(params, sep="/").items():

@@ -68,6 +68,7 @@ def test_boxes(crop_scale):
     np.testing.assert_allclose(np.quantile(place, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.02)
 
 
+@pytest.mark.slow
 def test_crops_of_ramps_are_ramps_over_the_box():
     size = 32
     augment = make_augment(flip=False, crop_scale=0.2)
@@ -82,6 +83,7 @@ def test_crops_of_ramps_are_ramps_over_the_box():
         np.testing.assert_allclose(image[..., 1], np.tile(columns, (size, 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_flips_and_crops_keep_constants():
     augment = make_augment(flip=True, crop_scale=0.08)
     for value in (0.0, 0.3, 1.0):
@@ -105,6 +107,7 @@ def test_one_program_whose_key_decides_everything(settings):
     assert augment._cache_size() == 1
 
 
+@pytest.mark.slow
 @every_kind
 def test_first_images_do_not_depend_on_how_many_follow(settings):
     augment = jax.jit(make_augment(**settings))

@@ -112,6 +112,7 @@ def check_moved(result, reference):
     assert differing.mean() < 0.02
 
 
+@pytest.mark.slow
 def test_each_image_goes_through_its_own_operation():
     """A batch with every operation twice, of different images and magnitudes."""
     images = np.stack([noise(48, seed=seed) for seed in range(28)])

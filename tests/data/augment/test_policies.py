@@ -48,6 +48,7 @@ def test_ranges_are_those_of_torchvision():
             assert not row(policy, name).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", policies.POLICIES)
 def test_operations_steps_and_signs_are_uniform(policy):
     table = np.tile(np.arange(1, 32, dtype=np.float32), (14, 1))  # each step shows
@@ -79,6 +80,7 @@ def candidates(images, policy, magnitude):
     return np.stack(results)
 
 
+@pytest.mark.slow
 def test_one_operation_of_randaugment():
     images = noise(300, 8)
     augment = make_augment(policy="randaugment", randaugment_ops=1, randaugment_magnitude=20)
@@ -89,6 +91,7 @@ def test_one_operation_of_randaugment():
     assert found.sum(axis=0).max() <= 2  # They differ, but for what noise hides.
 
 
+@pytest.mark.slow
 def test_two_operations_of_randaugment():
     """The second acts on the result of the first, and is drawn for itself."""
     images = noise(12, 8)
@@ -104,6 +107,7 @@ def test_two_operations_of_randaugment():
     assert (same > 1e-5).all(axis=0).sum() > 6  # One operation would not do.
 
 
+@pytest.mark.slow(seconds=7)
 def test_trivialaugment_applies_one_operation_of_any_magnitude():
     images = noise(50, 8)
     result = np.asarray(jax.jit(make_augment(policy="trivialaugment"))(KEY, images))
@@ -154,6 +158,7 @@ def test_hue_turns_by_up_to_its_strength():
     np.testing.assert_allclose(result[:, 0], 1.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_number_leaves_hue_alone():
     yellow = np.tile(np.float32([0.6, 0.6, 0]), (50, 2, 2, 1))
     result = np.asarray(make_augment(color_jitter=0.5)(KEY, yellow))

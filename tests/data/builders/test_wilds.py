@@ -267,6 +267,7 @@ def test_limit_is_that_of_tfds():
     assert wilds._IN_MEMORY == shuffle.MAX_MEM_BUFFER_SIZE
 
 
+@pytest.mark.slow
 def test_neither_preparing_nor_reading_loads_tensorflow(tmp_path):
     fake_archives.make(fake_archives.fmow(), tmp_path / FMoW.FOLDER)
     code = f"""

@@ -198,6 +198,7 @@ def test_pickling_keeps_no_handle(tmp_path, name):
         assert isinstance(pickle.loads(cloudpickle.dumps(tree)), FileTree)
 
 
+@pytest.mark.slow
 def test_processes(tmp_path):
     trees = [open_tree(write(tmp_path / name, MANY)) for name in ("x", *ARCHIVES)]
     context = multiprocessing.get_context("spawn")

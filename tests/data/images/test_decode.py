@@ -256,6 +256,7 @@ def test_a_very_long_image():
     assert decoded(Image.new("RGB", (20_000, 1), "red"), "PNG").shape == (1, 20_000, 3)
 
 
+@pytest.mark.slow
 def test_large_images_are_decoded_without_a_warning():
     """Pillow warns from 89 million pixels on."""
     content = encoded(Image.new("1", (10_000, 9_000)), "PNG")

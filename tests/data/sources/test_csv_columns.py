@@ -124,6 +124,7 @@ def test_what_is_ambiguous_is_refused(header, row, message):
 # What is no table.
 
 
+@pytest.mark.slow(seconds=9)
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -188,6 +188,7 @@ def test_labels_that_are_counted(tmp_path):
     assert no_scenes.test[0].label < 0  # Which the reader of all labels refuses.
 
 
+@pytest.mark.slow(seconds=7)
 def test_clevr_with_tensorflow(tmp_path):
     pytest.importorskip("tensorflow")
     tfds = pytest.importorskip("tensorflow_datasets")

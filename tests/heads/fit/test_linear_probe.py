@@ -110,6 +110,7 @@ def test_classes_without_training_images(solver, missing):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_features_that_say_nothing(solver):
     labels = np.array([0, 1, 1, 2, 2, 2])

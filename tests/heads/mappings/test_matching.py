@@ -103,6 +103,7 @@ def large_cases():
     yield "dense", random.random(shape, np.float32)
 
 
+@pytest.mark.slow
 def test_large_tables_are_fast():
     for name, scores in large_cases():
         start = time.process_time()

@@ -231,6 +231,7 @@ def test_an_array_of_another_shape_is_another_run(copy):
     assert tree(copy.parent) == before
 
 
+@pytest.mark.slow
 def test_too_many_open_files_for_real(copy, python):
     code = """
 import pathlib, resource, sys

@@ -39,6 +39,7 @@ def test_patches_that_are_no_square_are_refused():
         attention_rollout([jnp.ones((1, 11, 11)) / 11])
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("remat", ["none", "blocks"])
 def test_a_vit_tells_what_it_attends_to(remat):
     clip = backbones.load("clip_tiny", remat=remat)

@@ -165,6 +165,7 @@ def test_the_most_frequent_mistakes_come_first():
     assert found == [(0, 1, 2), (1, 0, 1), (2, 1, 1)]
 
 
+@pytest.mark.slow
 def test_of_many_classes_those_that_are_confused_are_drawn():
     counts = np.diag(np.full(300, 9))
     counts[250, 7] = counts[7, 13] = 3
