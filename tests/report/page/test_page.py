@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from vp_jax.assembly.recipe import Change, Recipe
+from vp_jax.assembly.reproduction import Change, Reproduction
 from vp_jax.records.predictions_file import Answers, OnTest
 from vp_jax.report.looks.choice import choose
 from vp_jax.report.looks.shown import Maps, Pixels, Shown
@@ -89,7 +89,7 @@ def material(folder, names, count=60, *, before=True, images=True, **changes):
         workdir=folder,
         result=result(names, count, **changes),
         rows=[{"step": s, "train/loss": 1 / (s + 1), "train/accuracy": 0.5} for s in range(5)],
-        recipe=Recipe((Change("task.class_names", list(names), []),), "python -m <x>"),
+        reproduction=Reproduction((Change("task.class_names", list(names), []),), "python -m <x>"),
         digests={"backbone": "sha256:1"},
         tested=kept,
         choice=choice,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from vp_jax.assembly.recipe import what_differs
+from vp_jax.assembly.reproduction import what_differs
 from vp_jax.report.comparison.duel import Duel, Side, duel
 from vp_jax.report.comparison.entry import Entry
 from vp_jax.report.page import story, svg

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vp_jax.assembly.recipe import Recipe, recipe
+from vp_jax.assembly.reproduction import Reproduction, reproduction
 from vp_jax.backbones.weights.fingerprint import fingerprint
 from vp_jax.classifier import Classifier
 from vp_jax.records import record
@@ -29,7 +29,7 @@ class Material:
       workdir: of the run.
       result: its `result.json`.
       rows: of its `metrics.jsonl`.
-      recipe: how it is made again.
+      reproduction: how it is made again.
       digests: names and values of what tells backbone, data and trained parts from others.
       tested: its predictions on test; None where they are not known.
       choice, shown: test images; None where they could not be read.
@@ -41,7 +41,7 @@ class Material:
     workdir: pathlib.Path
     result: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
-    recipe: Recipe
+    reproduction: Reproduction
     digests: dict[str, str]
     tested: OnTest | None = None
     choice: Choice | None = None
@@ -74,7 +74,7 @@ def from_folder(
         start=meta.get("progress", {}).get("zero_shot"),
         result=result,
         rows=read_metrics(workdir),
-        recipe=recipe(workdir),
+        reproduction=reproduction(workdir),
         digests=_digests(workdir, result, classifier),
         picture=picture,
         **more,

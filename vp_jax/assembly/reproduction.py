@@ -29,7 +29,7 @@ class Change(NamedTuple):
     default: Any
 
 
-class Recipe(NamedTuple):
+class Reproduction(NamedTuple):
     """How a run is made again.
 
     Attributes:
@@ -41,7 +41,7 @@ class Recipe(NamedTuple):
     command: str
 
 
-def recipe(workdir: pathlib.Path) -> Recipe:
+def reproduction(workdir: pathlib.Path) -> Reproduction:
     """Reads the settings of the run in a folder.
 
     The command begins with that config of the package that needs the fewest changes.
@@ -53,7 +53,7 @@ def recipe(workdir: pathlib.Path) -> Recipe:
     if MADE_IN in kept:
         about = {n: x for n, x in flatten(kept).items() if n != MADE_IN}
         changes = tuple(Change(name, x, None) for name, x in about.items())
-        return Recipe(changes, go_on(workdir, kept))
+        return Reproduction(changes, go_on(workdir, kept))
     settings = flatten(plain(from_json(kept, workdir / CONFIG)))
     usual = flatten(plain(settled(default(), None)))
     changes = tuple(
@@ -61,8 +61,8 @@ def recipe(workdir: pathlib.Path) -> Recipe:
     )
     known = go_on(workdir, kept)
     if not known.startswith("python -m"):
-        return Recipe(changes, known)
-    return Recipe(changes, _command(settings, workdir, before_the_scan(workdir, kept)))
+        return Reproduction(changes, known)
+    return Reproduction(changes, _command(settings, workdir, before_the_scan(workdir, kept)))
 
 
 def what_differs(workdirs: Sequence[pathlib.Path]) -> list[tuple[str, list[Any]]]:

@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vp_jax import cli, config_files
-from vp_jax.assembly.recipe import recipe, what_differs
+from vp_jax.assembly.reproduction import reproduction, what_differs
 from vp_jax.assembly.settings import plain, settled
 from vp_jax.config import default
 from vp_jax.records.names import CONFIG
@@ -48,7 +48,7 @@ def parsed(monkeypatch):
 @pytest.mark.parametrize("name", ["quickstart", "clip_pad", "best", "methods/evp"])
 def test_a_packaged_config_is_its_own_command(tmp_path, name):
     settings = keep(tmp_path / "run", config_files.load(name))
-    found = recipe(tmp_path / "run")
+    found = reproduction(tmp_path / "run")
     assert found.command == f"python -m vp_jax.train --config={name} --workdir={tmp_path / 'run'}"
     usual = flatten(plain(settled(default(), None)))
     assert {c.name: c.value for c in found.changes} == {
@@ -68,14 +68,14 @@ def test_the_command_makes_the_settings_again(tmp_path, parsed):
         "prompt": "normalize | pad(3, init='zeros')",
     }
     settings = keep(tmp_path / "run", config_files.load("quickstart"), **changes)
-    assert parsed(recipe(tmp_path / "run").command) == settings
+    assert parsed(reproduction(tmp_path / "run").command) == settings
 
 
 def test_the_command_quotes_what_a_shell_would_take_apart(tmp_path):
     folder = tmp_path / "häuser [1] (neu)"
     changes = {"prompt": "normalize | pad(3, init='zeros')", "seed": 4}
     keep(folder, config_files.load("quickstart"), **changes)
-    words = shlex.split(recipe(folder).command)
+    words = shlex.split(reproduction(folder).command)
     assert words[3:5] == ["--config=quickstart", f"--workdir={folder}"]
     assert set(words[5:]) == {
         "--config.prompt=normalize | pad(3, init='zeros')",
@@ -85,7 +85,7 @@ def test_the_command_quotes_what_a_shell_would_take_apart(tmp_path):
 
 def test_a_run_of_parts_is_made_in_python(tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps({"made_in": "Python", "tune": ["prompt"], "seed": 1}))
-    found = recipe(tmp_path)
+    found = reproduction(tmp_path)
     assert found.command.startswith("in Python")
     assert {c.name for c in found.changes} == {"tune", "seed"}
 
