@@ -47,9 +47,9 @@ def canvas_of(params: Params, features: jax.Array, height: int, width: int) -> j
         last doubling.
     """
     _, rows, columns = grid(height, width)
-    vector = jnp.broadcast_to(params["vector"], (len(features), *params["vector"].shape))
+    vector = jnp.broadcast_to(params["vector"], (features.shape[0], *params["vector"].shape))
     x = jnp.concatenate([features, vector], axis=1)
-    x = x.reshape(len(x), -1, rows, columns).transpose(0, 2, 3, 1)  # theirs has channels first
+    x = x.reshape(x.shape[0], -1, rows, columns).transpose(0, 2, 3, 1)  # theirs has channels first
     for block in params["blocks"]:
         apart, mix = block["apart"], block["mix"]
         x = doubled_apart(x, apart["kernel"]) + apart["bias"]
