@@ -21,7 +21,7 @@ from vp_jax.report.page.page import page
 from vp_jax.report.page.render import write_safely
 from vp_jax.report.page.story import sentences, verdict
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
 HOSTILE = ('<script>alert("x")</script>', "</table><b>", "a & b", "$x_{1}$", "日本 ☃", "\"'")
 RNG = np.random.default_rng(0)
 
