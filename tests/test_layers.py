@@ -140,7 +140,7 @@ ROOMS = {
         "checks",
         "several",
         "go_on",
-        "recipe",
+        "reproduction",
         "own_parts",
         "setup",
         "plan",

@@ -25,7 +25,7 @@ from vp_jax.report.run_page import on_test
 from vp_jax.restored import of_experiment
 from vp_jax.training.evaluation import Evaluation, measure
 from vp_jax.training.final_test import FinalTest
-from vp_jax.training.fitting.calibration import calibrate
+from vp_jax.training.fitting.calibration import Calibration, calibrate
 from vp_jax.training.loop import Loop
 from vp_jax.training.start import Outcome
 
@@ -54,6 +54,7 @@ def finish_sweep(
         name: loop.test([split] * len(members), outcomes)[0] for name, split in task.extra.items()
     }
     results: list[Result] = []
+    calibrations: list[Calibration | None] = []
     for i, (outcome, member) in enumerate(zip(outcomes, members, strict=True)):
         own: Result = {"folder": loop.folders[i].name, "settings": dict(member)}
         if failed[i]:
@@ -61,7 +62,10 @@ def finish_sweep(
         else:
             further = {name: found[i] for name, found in extra.items()}
             test = FinalTest(zero_shots[i], tuned[i], further)
-            own |= _finish_member(loop, i, outcome, test, None if val is None else val[i])
+            on_val = None if val is None else val[i]
+            result, calibration = _finish_member(loop, i, outcome, test, on_val)
+            own |= result
+            calibrations.append(calibration)
         results.append(own)
     sweep_curves(
         loop.workdir / PICTURE,
@@ -73,7 +77,7 @@ def finish_sweep(
     return {
         "members": results,
         "best_member": _best(loop, outcomes),
-        "ensemble": _ensemble(loop, probabilities),
+        "ensemble": _ensemble(loop, _together(probabilities, calibrations)),
         "images_per_second": images_per_second(loop.progress),
         "wall_seconds": loop.progress.wall_seconds,
     }
@@ -96,7 +100,7 @@ def write_comparison(loop: Loop, labels: Sequence[str], results: Sequence[Result
 
 def _finish_member(
     loop: Loop, number: int, outcome: Outcome, test: FinalTest, val: Evaluation | None
-) -> Result:
+) -> tuple[Result, Calibration | None]:
     experiment, folder = loop.members.experiments[number], loop.folders[number]
     loop.save_member(number, outcome)
     calibration = None
@@ -109,7 +113,7 @@ def _finish_member(
         draw_prompt(of_experiment(experiment, {**outcome.frozen, **outcome.best}), folder)
     result = make_result(experiment, outcome, test, calibration)
     workdir_lib.write_json(folder / RESULT, result)
-    return result
+    return result, calibration
 
 
 def _best(loop: Loop, outcomes: Sequence[Outcome]) -> int:
@@ -119,6 +123,17 @@ def _best(loop: Loop, outcomes: Sequence[Outcome]) -> int:
         for outcome, failed in zip(outcomes, loop.has_failed, strict=True)
     ]
     return int(np.argmax(by))
+
+
+def _together(mean: np.ndarray, calibrations: Sequence[Calibration | None]) -> np.ndarray:
+    """The mean of the members' probabilities, each calibrated, as `ensemble_predictions` has it.
+
+    Args:
+      mean: without temperatures; it stands where not all members have one.
+      calibrations: of those that did not fail.
+    """
+    each = [found.probabilities for found in calibrations if found is not None]
+    return np.mean(each, axis=0) if each and len(each) == len(calibrations) else mean
 
 
 def _ensemble(loop: Loop, probabilities: np.ndarray) -> Result:

@@ -21,12 +21,14 @@ class Calibration(NamedTuple):
     Attributes:
       temperature: the number.
       before, after: the calibration error on test without and with it.
+      probabilities: of the classes on test with it, float32 `[N, K]`.
       confidence, of_label: as those of `Evaluation` on test, with it.
     """
 
     temperature: float
     before: float
     after: float
+    probabilities: np.ndarray
     confidence: np.ndarray
     of_label: np.ndarray
 
@@ -58,4 +60,4 @@ def calibrate(
     plain, divided = (np.asarray(jax.nn.softmax(test.logits / t)) for t in (1.0, temperature))
     before, after = (round(calibration_error(p, test_labels), DIGITS) for p in (plain, divided))
     confidence, of_label = map(np.asarray, sureness(divided, test_labels))
-    return Calibration(temperature, before, after, confidence, of_label)
+    return Calibration(temperature, before, after, divided, confidence, of_label)
