@@ -32,6 +32,7 @@ UNIT = {"optimizer.momentum": 0.0, "optimizer.gradient.prompt": "unit"}
 LINEAR = {"tune": ("prompt", "head"), "head.name": "linear"}
 FROM_LP: dict[str, Any] = {**LINEAR, **ADAM, "start.head": True, HEAD_RATE: 1e-3}
 """A prompt beside a layer that begins as the linear probe."""
+FULL = "normalize | full(init='zeros')"
 MASKED = "normalize | masked(full(init='zeros'))"
 
 
@@ -79,7 +80,7 @@ METHODS = (
     ),
     Method(
         "every pixel",
-        prompt("normalize | full(init='zeros')", **UNIT),
+        prompt(FULL, **UNIT),
         rates(1.0),
         costly=True,
     ),
@@ -121,8 +122,8 @@ METHODS = (
     ),
     Method(
         "recipe",
-        prompt(MASKED, **FROM_LP),
-        rates(3e-3, name=PROMPT_RATE),
+        prompt(FULL, **{**FROM_LP, HEAD_RATE: 1e-2}),
+        rates(1e-2, name=PROMPT_RATE),
         costly=True,
     ),
 )

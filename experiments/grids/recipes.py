@@ -12,7 +12,9 @@ from typing import Any
 
 from experiments.grids.methods import (
     FROM_LP,
+    FULL,
     HEAD_RATE,
+    LINEAR,
     MASKED,
     PROMPT_RATE,
     Method,
@@ -24,7 +26,7 @@ from experiments.grids.trial import Trial
 
 BASE = "every pixel"
 """The row whose errors the others are compared with."""
-FULL = "normalize | full(init='zeros')"
+PAD = "normalize | pad({pad}, init='zeros')"
 
 
 def recipe(name: str, text: str, middle: float, **more: Any) -> Method:
@@ -39,6 +41,13 @@ RECIPES = (
     recipe("from the texts", FULL, 3e-3, **{"start.head": False}),
     recipe("slow head", FULL, 3e-3, **{HEAD_RATE: 1e-4}),
     recipe("fast head", FULL, 3e-3, **{HEAD_RATE: 1e-2}),
+    recipe("fast head and prompt", FULL, 1e-2, **{HEAD_RATE: 1e-2}),
+    Method(
+        "padding and head by SGD",
+        prompt(PAD, **LINEAR, **{HEAD_RATE: 0.1, "start.head": True}),
+        rates(3.0, PROMPT_RATE),
+        costly=True,
+    ),
     recipe("mean over steps", FULL, 3e-3, **{"optimizer.average": 0.99}),
     recipe("smoothed labels", FULL, 3e-3, **{"loss.label_smoothing": 0.1}),
     recipe("masked", MASKED, 3e-3),
