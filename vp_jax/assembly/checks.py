@@ -28,7 +28,6 @@ from vp_jax.errors import UserError, unknown
 
 SOLVERS = ("auto", "sklearn", "optax", "sgd")
 INITS = ("auto", "text", "random")
-CALIBRATE = (True, False, "auto")
 DTYPES = ("float32", "bfloat16")
 SHARDINGS = ("replicated", "fsdp")
 
@@ -122,7 +121,7 @@ def _check_numbers(config: ConfigDict) -> None:
             "config.task.val_fraction is 0, so there is nothing to choose the best epoch by; give "
             "a positive fraction, or take the paper's way with --config.select_on=test"
         )
-    if config.head.calibrate not in CALIBRATE:
+    if not isinstance(config.head.calibrate, bool) and config.head.calibrate != "auto":
         raise UserError(
             f"config.head.calibrate is {config.head.calibrate!r}; it is True, False or 'auto', "
             "which fits a temperature where there are validation images"

@@ -21,7 +21,7 @@ def loop_settings(config: ConfigDict) -> LoopSettings:
         checkpoint_every_steps=config.checkpoint_every_steps,
         call_seconds=config.call_seconds,
         fits_head=config.start.head,
-        calibrates={"auto": None}.get(config.head.calibrate, config.head.calibrate),
+        calibrates=None if config.head.calibrate == "auto" else config.head.calibrate,
         label_smoothing=config.loss.label_smoothing,
         teacher=config.loss.teacher or "",
         teacher_share=config.loss.teacher_share,
