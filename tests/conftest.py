@@ -156,7 +156,7 @@ def begin(*arguments, env=None):
     """Commands and scripts are split off from a process that has the libraries already; a text of
     Python is run by a new one, since it may look at what it imports."""
     environment = {**os.environ, **(env or {})}
-    if arguments[0] != "-c" and hasattr(os, "fork"):
+    if arguments[0] != "-c" and sys.platform == "linux":
         return forked.start(arguments, REPOSITORY, environment)
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],

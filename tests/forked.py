@@ -3,7 +3,7 @@
 A server imports them once and splits off a process for every command. It has started no thread of
 JAX by then. A command finds arguments, environment, folder, streams and cores as it would find them
 when started by itself; where it sets a variable that is read when libraries are imported, it gets a
-server of its own.
+server of its own. It needs Linux.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import time
 LIBRARIES = (
     "vp_jax.runs",
     "vp_jax.many",
-    "vp_jax.restored",
     "vp_jax.retest",
     "vp_jax.report.summary",
 )
@@ -36,9 +35,7 @@ class Process:
 
     def __init__(self, arguments, pid, out, err, report):
         self.args, self.pid, self.returncode = arguments, pid, None
-        self.stdout, self.stderr = (
-            open(fd, encoding="utf-8", errors="replace") for fd in (out, err)
-        )
+        self.stdout, self.stderr = (open(fd) for fd in (out, err))
         self._report = report
         self._ended = threading.Event()
         threading.Thread(target=self._wait, daemon=True).start()
@@ -62,9 +59,6 @@ class Process:
 
     def kill(self):
         self.send_signal(signal.SIGKILL)
-
-    def terminate(self):
-        self.send_signal(signal.SIGTERM)
 
     def communicate(self, timeout=None):
         """What it says until its end, by stream."""
@@ -109,7 +103,7 @@ class Server:
             "arguments": [os.fspath(a) for a in arguments],
             "folder": os.fspath(folder),
             "environment": environment,
-            "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+            "cores": sorted(os.sched_getaffinity(0)),
         }
         theirs = [to_out, to_err, to_report]
         try:
@@ -175,8 +169,7 @@ def serve(connection):
         os.chdir(wanted["folder"])
         os.environ.clear()
         os.environ.update(wanted["environment"])
-        if wanted["cores"]:
-            os.sched_setaffinity(0, wanted["cores"])
+        os.sched_setaffinity(0, wanted["cores"])
         return wanted["arguments"]
 
 

@@ -124,7 +124,7 @@ from vp_jax import runs
 small_clip.undraw()
 settings = own_backbone.quick(**{
     "head.name": "iterative", "tune": ("prompt", "backbone"), "optimizer.learning_rate": 0.1,
-    "optimizer.name": "adam", "epochs": 6, "checkpoint_every_steps": 3, "augment.flip": True,
+    "optimizer.name": "adam", "epochs": 6, "checkpoint_every_steps": 1, "augment.flip": True,
 })
 runs.train(settings, sys.argv[1], own_backbone.make())
 """
@@ -348,7 +348,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_when_there_is_space(
     python, start, small_disk, tmp_path
 ):
     """With the embedded model, whose steps leave the disk idle between two checkpoints."""
-    command = (SMALL_CLIP, "vp_jax.train", TRAIN[-1], *SHORT, OFTEN)
+    command = (*TRAIN, *SHORT, OFTEN)
     python(*command, f"--workdir={tmp_path / 'whole'}", check=True)
     with small_disk("2m") as disk:
         run = disk / "run"

@@ -79,7 +79,7 @@ def install() -> Callable[[], None]:
 
     def undo() -> None:
         users.pop()
-        if not users:  # Fixtures of a session and of a module end in any order.
+        if not users:  # A fixture of a session may begin and end within one of a module.
             clip_loading.PACKAGED = unchanged
             del SIZES[NAME]
 

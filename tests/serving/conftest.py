@@ -13,11 +13,20 @@ import small_clip  # noqa: E402
 from servers import LIMITS, Server, write_bundle  # noqa: E402
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Bundles of `clip_small` can be loaded."""
+    undo = small_clip.install()
+    yield
+    undo()
+
+
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
     undo = small_clip.install()
-    yield write_bundle(tmp_path_factory.mktemp("serving") / "bundle.safetensors")
+    path = write_bundle(tmp_path_factory.mktemp("serving") / "bundle.safetensors")
     undo()
+    return path
 
 
 @pytest.fixture(scope="session")
