@@ -52,8 +52,9 @@ FILES = 64
 CLASSES = 100
 
 
-def write_bundle(folder: pathlib.Path, model: str) -> pathlib.Path:
-    """A bundle of a random padding prompt and random texts, for random weights of a model."""
+def write_bundle(folder: pathlib.Path, model: str) -> tuple[pathlib.Path, list[str]]:
+    """A bundle of a random padding prompt and random texts, for random weights of a model; with the
+    flag that says where these are, if they are not the package's."""
     import jax
 
     weights = None
@@ -89,7 +90,7 @@ def write_bundle(folder: pathlib.Path, model: str) -> pathlib.Path:
     )
     path = folder / "bundle.safetensors"
     bundle_file.write(path, bundle)
-    return path
+    return path, [f"--weights={weights}"] if weights else []
 
 
 def files_of(side: int) -> list[bytes]:
@@ -233,9 +234,7 @@ def measured(model: str, images: int, rounds: int, seconds: float, batch: int) -
     """The table of one model."""
     turns: dict[int, list[Turn]] = {n: [] for n in (0, *flags.FLAGS.connections)}
     with tempfile.TemporaryDirectory() as scratch:
-        bundle = write_bundle(pathlib.Path(scratch), model)
-        place = bundle.with_name("weights")
-        weights = [f"--weights={place}"] if place.exists() else []
+        bundle, weights = write_bundle(pathlib.Path(scratch), model)
         bodies, kind = forms(files_of(SIZES[model].image_size), images)
         waiting = f"--waiting={max(256, 2 * images * max(turns))}"
         with (

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.grids.methods import (
+    FAST,
     FROM_LP,
     FULL,
     HEAD_RATE,
     LINEAR,
     MASKED,
+    PAD,
     PROMPT_RATE,
     Method,
     cells,
@@ -26,7 +28,6 @@ from experiments.grids.trial import Trial
 
 BASE = "every pixel"
 """The row whose errors the others are compared with."""
-PAD = "normalize | pad({pad}, init='zeros')"
 
 
 def recipe(name: str, text: str, middle: float, **more: Any) -> Method:
@@ -40,8 +41,8 @@ RECIPES = (
     recipe(BASE, FULL, 3e-3),
     recipe("from the texts", FULL, 3e-3, **{"start.head": False}),
     recipe("slow head", FULL, 3e-3, **{HEAD_RATE: 1e-4}),
-    recipe("fast head", FULL, 3e-3, **{HEAD_RATE: 1e-2}),
-    recipe("fast head and prompt", FULL, 1e-2, **{HEAD_RATE: 1e-2}),
+    recipe("fast head", FULL, 3e-3, **FAST),
+    recipe("fast head and prompt", FULL, 1e-2, **FAST),
     Method(
         "padding and head by SGD",
         prompt(PAD, **LINEAR, **{HEAD_RATE: 0.1, "start.head": True}),
@@ -51,7 +52,7 @@ RECIPES = (
     recipe("mean over steps", FULL, 3e-3, **{"optimizer.average": 0.99}),
     recipe("smoothed labels", FULL, 3e-3, **{"loss.label_smoothing": 0.1}),
     recipe("masked", MASKED, 3e-3),
-    recipe("masked, fast head", MASKED, 3e-3, **{HEAD_RATE: 1e-2}),
+    recipe("masked, fast head", MASKED, 3e-3, **FAST),
     recipe("masked, smoothed labels", MASKED, 3e-3, **{"loss.label_smoothing": 0.1}),
     recipe("low rank", "low_rank(4) | normalize", 3e-3),
 )

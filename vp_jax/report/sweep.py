@@ -77,7 +77,7 @@ def finish_sweep(
     return {
         "members": results,
         "best_member": _best(loop, outcomes),
-        "ensemble": _ensemble(loop, _together(probabilities, calibrations)),
+        "ensemble": _ensemble(loop, _mean(probabilities, calibrations)),
         "images_per_second": images_per_second(loop.progress),
         "wall_seconds": loop.progress.wall_seconds,
     }
@@ -125,7 +125,7 @@ def _best(loop: Loop, outcomes: Sequence[Outcome]) -> int:
     return int(np.argmax(by))
 
 
-def _together(mean: np.ndarray, calibrations: Sequence[Calibration | None]) -> np.ndarray:
+def _mean(mean: np.ndarray, calibrations: Sequence[Calibration | None]) -> np.ndarray:
     """The mean of the members' probabilities, each calibrated, as `ensemble_predictions` has it.
 
     Args:

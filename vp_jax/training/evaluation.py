@@ -151,17 +151,17 @@ def make_evaluate_together(
                     totals += np.array(jax.device_get(sums), np.float64).reshape(totals.shape)
                 found.append(jax.device_get((each, z if logits else (), mean)))
                 bar.update(min(feed.batch_size, count - bar.n))
-        by_field, every, means_ = zip(*found, strict=True)
+        fields, every, of_all = zip(*found, strict=True)
         of_images = [
             np.concatenate([x.reshape(len(splits), -1) for x in batches], axis=1)[:, :count]
-            for batches in zip(*by_field, strict=True)
+            for batches in zip(*fields, strict=True)
         ]
         evaluations = list(map(_evaluation, tasks, splits, totals.T, *of_images))
         if logits:
             shape = (len(splits), feed.batch_size, -1)
             z = np.concatenate([x.reshape(shape) for x in every], axis=1)[:, :count]
             evaluations = [e._replace(logits=own) for e, own in zip(evaluations, z, strict=True)]
-        return evaluations, None if counted is None else np.concatenate(means_)[:count]
+        return evaluations, None if counted is None else np.concatenate(of_all)[:count]
 
     return evaluate
 
