@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import importlib.util
 import mmap
 import os
 import pathlib
@@ -26,7 +25,9 @@ FLAGS = ("xla_cpu_use_fusion_emitters=false", "xla_cpu_parallel_codegen_split_co
 def flags_of_little_effort():
     """XLA's flags with which small programs compile in half the time, of those that it knows: they
     stand in its library as texts of their own. A flag that it does not know ends the process."""
-    (folder,) = importlib.util.find_spec("jaxlib").submodule_search_locations
+    import jaxlib
+
+    (folder,) = jaxlib.__path__
     known = set()
     for library in pathlib.Path(folder).glob("*jax_common*"):
         with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as found:

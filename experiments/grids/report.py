@@ -55,6 +55,8 @@ def _mean(curves: Sequence[dict[int, float]]) -> dict[int, float]:
 def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], list[list[str]]]:
     """Headers and rows: methods below each other, a column a task; bold is the best of a column.
 
+    Then what a method trains: prompt, head or both, so that the part of each can be told.
+
     Args:
       trials: of the grid, in order.
       rows: what is finished of it.
@@ -70,6 +72,7 @@ def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], li
         if not own:
             continue
         line = [name]
+        trains = {" + ".join(t.config().tune) for t in trials if t.row == name}
         for column in columns:
             if column not in own:
                 line.append("-")
@@ -82,12 +85,13 @@ def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], li
         updates = [x for pair in pairs if (x := reached(*pair)) is not None]
         line.append(f"{100 * statistics.mean(shares):.0f} %" if shares else "-")
         line.append(_shares(updates) if updates else "-")
+        line.append(" or ".join(sorted(trains)) or "-")
         line.append(_range([row.parameters for row in own.values()]))
         speeds = [row.images_per_second for row in own.values() if row.images_per_second]
         line.append(_range([round(speed) for speed in speeds]) if speeds else "-")
         body.append(line)
     more = (f"errors of {base} removed", f"after which share of its updates as good as {base}")
-    return ["method", *columns, *more, "parameters", "images/s"], body
+    return ["method", *columns, *more, "trains", "parameters", "images/s"], body
 
 
 def write(

@@ -151,7 +151,7 @@ def test_which_runs_share_a_program(settings, expected):
 
 
 def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
-    better = trial.Trial("a task", "better", {}, [{}], (0, 1), images=100)
+    better = trial.Trial("a task", "better", {"tune": ("prompt", "head")}, [{}], (0, 1), images=100)
     missing = trial.Trial("a task", "<lost>", {}, [{}], (0, 1), images=100)
     for name, tests in (("base", (0.5, 0.6)), ("better", (0.7, 0.8))):
         write_results(tmp_path / name / "choices", [(0.5, tests[0])])
@@ -163,8 +163,9 @@ def test_tables_say_the_spread_the_best_and_what_is_missing(tmp_path):
     }
     report.write(tmp_path, [base, better, missing], rows, "a row", "the command")
     lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines[2] == "| a row | 55.0 ± 7.1 | 0 % | 100 % | 7 | 10 |"
-    assert lines[3] == "| better | **75.0 ± 7.1** | 44 % | 100 % | 7 | 10 |"  # of 0.45, 0.25 left
+    assert lines[2] == "| a row | 55.0 ± 7.1 | 0 % | 100 % | prompt | 7 | 10 |"
+    both = "44 % | 100 % | prompt + head | 7 | 10"  # of 0.45, 0.25 left
+    assert lines[3] == f"| better | **75.0 ± 7.1** | {both} |"
     assert "- a task, <lost>: no result" in lines
     page = (tmp_path / "report.html").read_text()
     assert "<b>75.0 ± 7.1</b>" in page and "&lt;lost&gt;" in page and "<lost>" not in page
