@@ -95,7 +95,8 @@ class Row:
       val, test: accuracies with each of them.
       zero_shot: the accuracy on test of the model as it begins; None where it has none.
       parameters: that train.
-      images_per_second: of the train loop, the median; None where nothing trained by steps.
+      images_per_second: of the train loop, all runs that share a program together, the median;
+        None where nothing trained by steps.
       tried: all choices with their accuracies on val, with the first seed.
       failed: members without a result, each with the reason.
       curves: the accuracies on val by step, with each of the seeds.
@@ -174,7 +175,8 @@ def read(trial: Trial, folder: pathlib.Path) -> Row | None:
     failed += [str(o) for number, o in enumerate(trial.repeated(chosen)) if number not in further]
     results = [tried[best], *further.values()]
     places = [folder / CHOICES / str(best), *(folder / SEEDS / str(n) for n in further)]
-    speeds = [r["images_per_second"] for r in results if r["images_per_second"]]
+    loops = [workdir_lib.read_result(p.parent) or r for p, r in zip(places, results, strict=True)]
+    speeds = [speed for loop in loops if (speed := loop["images_per_second"])]
     return Row(
         choice=chosen,
         seeds=[trial.seeds[0], *(trial.seeds[1 + number] for number in further)],

@@ -101,6 +101,9 @@ def test_what_is_chosen_is_the_best_on_val_whatever_test_says(tmp_path):
     assert row.images_per_second == 15.0 and not row.failed
     assert row.tried == [({}, 0.5), ({"optimizer.learning_rate": 1.0}, 0.7)]
     assert trial.finished(small(), tmp_path) == small().runs == 3
+    whole = {"members": [], "images_per_second": 90.0}  # of both choices, in one program
+    workdir_lib.write_json(tmp_path / "choices" / RESULT, whole)
+    assert trial.read(small(), tmp_path).images_per_second == 50.0
 
 
 def test_runs_without_a_result_are_named(tmp_path):
