@@ -121,6 +121,7 @@ def torch_model(kind, classifier, torch):
         own = classifier.parts["backbone"]["visual"]
         first, second = (torch.tensor(np.asarray(own[name])) for name in ("first", "second"))
         return lambda x: torch.tanh(x.reshape(len(x), -1) @ first) @ second
+    pytest.importorskip("open_clip")
     import clip_references
     from safetensors.torch import load_file
 
