@@ -9,7 +9,7 @@ a method on a task: all that is chosen among on the validation split, with the f
 was chosen with the others. Its runs are ordinary runs in ordinary workdirs below --workdir, trained
 in one program where that is possible. The same command goes on after any interruption; what is
 finished is not repeated, and what failed is told at the end and stops nothing. At the end stand
-`table.md`, `table.csv` and `report.html` in --workdir, of all that is finished by then.
+`table.md`, `table.csv`, `plot.png` and `report.html` in --workdir, of all that is finished by then.
 
 --plan only says what there is to do, and how long it will take. --known=FILE takes a `table.csv` of
 another machine: cells that are whole in it are not made again, and stand in the new table too.
@@ -28,7 +28,7 @@ from absl import app, flags, logging
 
 import vp_jax
 from experiments import grids
-from experiments.grids import measured, report, runner
+from experiments.grids import dots, measured, report, runner
 from experiments.grids import trial as trial_lib
 from experiments.grids.trial import Trial
 from vp_jax.backbones.flops import model_flops
@@ -116,8 +116,8 @@ def main(argv: Sequence[str]) -> None:
             f" {vp_jax.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}"
         )
         written = report.write(workdir, every, rows, grid.BASE, about)
-        if hasattr(grid, "draw"):
-            written.append(grid.draw(workdir, every, rows))
+        if rows:
+            written.append(getattr(grid, "draw", dots.draw)(workdir, every, rows, grid.BASE))
         print(table(*reversed(report.cells(every, rows, grid.BASE))))
         print("written:", ", ".join(map(str, written)))
         for failure in failures:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.grids import trial as trial_lib
+from experiments.grids.dots import PICTURE
 from experiments.grids.measured import Rows
 from experiments.grids.methods import ADAM, BATCH, SHARED, rates
 from experiments.grids.pairs import PAIRS, located
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 BASE = "epsilon 8"
 EPSILONS = (1, 2, 4, 8, 16, 32, 64)
-PICTURE = "plot.png"
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
@@ -54,8 +54,12 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
     ]
 
 
-def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows) -> pathlib.Path:
-    """Writes the curves and the images of all tasks of which something is finished."""
+def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows, base: str) -> pathlib.Path:
+    """Writes the curves and the images of all tasks of which something is finished.
+
+    The arguments are those of `dots.draw`.
+    """
+    del base
     from matplotlib.figure import Figure
 
     columns = [c for c in dict.fromkeys(t.column for t in trials) if any(c == k for k, _ in rows)]

@@ -7,6 +7,7 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
+from experiments.grids.dots import PICTURE
 from experiments.grids.measured import Rows, to_csv
 from experiments.grids.trial import Row, Trial
 from vp_jax.host import files
@@ -16,6 +17,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 table { border-collapse: collapse; display: block; overflow-x: auto }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #8884 }
 th:first-child, td:first-child { text-align: left }
+img { max-width: 100%; background: #fff }
 b { color: #b45309 } code { overflow-wrap: anywhere }
 :root { color-scheme: light dark }
 """
@@ -154,6 +156,7 @@ def _page(
     parts = [
         f"<table>{line(headers, 'th')}{''.join(line(texts, 'td') for texts in body)}</table>",
         f"<p><code>{html.escape(about)}</code></p>",
+        f'<img src="{PICTURE}" alt="the table as a picture">' if rows else "",
     ]
     if left_out:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in left_out)

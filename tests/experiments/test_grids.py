@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from experiments import grids  # noqa: E402
-from experiments.grids import mappings, measured, report, runner, trial  # noqa: E402
+from experiments.grids import dots, mappings, measured, report, runner, trial  # noqa: E402
 from vp_jax import cli  # noqa: E402
 from vp_jax.assembly.checks import check  # noqa: E402
 from vp_jax.errors import UserError  # noqa: E402
@@ -225,6 +225,35 @@ def test_a_csv_says_all_that_the_table_needs(tmp_path):
         measured.read_csv(path)
 
 
+def test_a_picture_has_a_bar_for_each_mean_and_a_point_for_each_seed(tmp_path, monkeypatch):
+    columns = {"first, task": ("base", "both"), "second, task": ("both",), "third": ()}
+    tunes = {"base": {}, "both": {"tune": ("prompt", "head")}}
+    trials = [trial.Trial(c, r, tunes[r], [{}], (0, 1), images=1) for c in columns for r in tunes]
+    there = [t for t in trials if t.row in columns[t.column]]
+    rows = {(t.column, t.row): row([{}, {}]) for t in there}
+    for number, found in enumerate(rows.values()):
+        found.test[:] = [0.1 * number, 0.1 * number + 0.2]
+    kept = []
+    monkeypatch.setattr(dots, "save_png", lambda path, figure: kept.append((path, figure)))
+    assert dots.draw(tmp_path, trials, rows, "base") == tmp_path / dots.PICTURE
+    ((_, figure),) = kept
+    first, second = figure.axes
+    assert [x.get_text() for x in first.get_yticklabels()] == ["base", "both"]
+    drawn = [
+        [(np.ravel(line.get_xdata()), np.ravel(line.get_ydata())) for line in axes.lines]
+        for axes in (first, second)
+    ]
+    points = [([0.0, 20.0], [0, 0]), ([10.0], [0]), ([10.0, 30.0], [1, 1]), ([20.0], [1])]
+    for (x, y), (own_x, own_y) in zip(points, drawn[0], strict=False):
+        assert own_x == pytest.approx(x) and own_y.tolist() == y
+    assert drawn[0][4][0] == pytest.approx([10, 10])  # the line at the base's mean
+    assert len(drawn[1]) == 2 and drawn[1][1][0] == pytest.approx([30])
+    colours = [line.get_color() for line in first.lines]
+    assert colours[0] != colours[2] == second.lines[0].get_color()
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["prompt", "prompt + head", "base"]
+
+
 def test_imperceptible_prompts_are_drawn_as_far_as_they_are_finished(tmp_path, monkeypatch):
     from experiments.grids import imperceptible
 
@@ -246,7 +275,7 @@ def test_imperceptible_prompts_are_drawn_as_far_as_they_are_finished(tmp_path, m
     for own in [t for t in trials if "digits" in t.column][1:]:  # without epsilon 1
         write_results(tmp_path / own.key / "choices", [(0.5, 0.6)])
         rows[own.column, own.row] = trial.read(own, tmp_path / own.key)
-    path = imperceptible.draw(tmp_path, trials, rows)
+    path = imperceptible.draw(tmp_path, trials, rows, imperceptible.BASE)
     assert Image.open(path).size[0] == 9 * 120
 
 
