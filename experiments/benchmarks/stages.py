@@ -2,6 +2,7 @@
 
     python experiments/benchmarks/stages.py --models=clip_tiny
     python experiments/benchmarks/stages.py --models=clip_vit_b32 --steps=4 --rounds=2
+    python experiments/benchmarks/stages.py --only=masked,ensemble
 
 Each is trained by `runs.train` on noise images that the pipeline `auto` makes resident, in turns,
 round after round; its speed is what its own `result.json` says, the first call, which compiles,
@@ -66,13 +67,23 @@ class Kinds:
       classes: downstream.
       steps: of a run.
       folder: of the images and the runs.
+      only: parts of the prompts' texts; padding is always there. Empty: all.
     """
 
-    def __init__(self, model: str, batch: int, classes: int, steps: int, folder: pathlib.Path):
+    def __init__(
+        self,
+        model: str,
+        batch: int,
+        classes: int,
+        steps: int,
+        folder: pathlib.Path,
+        only: Sequence[str] = (),
+    ):
         problem = problem_lib.make_problem(model, batch, classes)
         side, features = problem.backbone.image_size, problem.backbone.embed_dim
         sizes = {"pad": problem.pad, "features": features, "classes": classes}
-        self.texts = [text.format(**sizes) for text in PROMPTS]
+        chosen = [t for t in PROMPTS[1:] if any(part in t for part in only or [""])]
+        self.texts = [text.format(**sizes) for text in (PADDING, *chosen)]
         self._backbone = whole_run.with_tokens(problem)
         images = make_npz(folder / "noise.npz", steps * batch, batch, classes, side)
         self._config = whole_run.settings(problem, images)
@@ -111,10 +122,12 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     measure.warn_if_busy()
     values = flags.FLAGS
+    if unknown := [part for part in values.only if not any(part in text for text in PROMPTS)]:
+        raise app.UsageError(f"--only: {unknown[0]!r} is in none of {'; '.join(PROMPTS)}")
     for model in values.models:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
-            kinds = Kinds(model, values.batch, values.classes, values.steps, folder)
+            kinds = Kinds(model, values.batch, values.classes, values.steps, folder, values.only)
             rows = compare(kinds, values.rounds)
         print(f"\n{model}, batch {values.batch}, {values.rounds} rounds; {measure.machine()}\n")
         print(table(rows, ("prompt", "parameters", "images/s", "x padding (range)")), flush=True)
@@ -122,6 +135,7 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_list("models", ["clip_tiny", "clip_vit_b32"], "one after the other")
+    flags.DEFINE_list("only", [], "parts of the prompts that are measured; all, if there are none")
     flags.DEFINE_integer("batch", 32, "images a step", lower_bound=1)
     flags.DEFINE_integer("classes", 10, "downstream", lower_bound=2)
     flags.DEFINE_integer("steps", 80, "of a run", lower_bound=2)

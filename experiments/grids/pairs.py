@@ -67,14 +67,14 @@ PAIRS = (
         822,
     ),
     Pair("ResNet-20, EuroSAT", {**RESNET, **folder_of("eurosat.tar")}, 32, 64, 8, 904),
-    Pair("DeiT-Tiny, textures", {**DEIT, **folder_of("dtd10.tar")}, 224, 192, 10, 230, costly=True),
+    Pair("DeiT-Tiny, textures", {**DEIT, **folder_of("dtd10.tar")}, 224, 192, 4, 92, costly=True),
     Pair(
         "DeiT-Tiny, flowers",
         {**DEIT, **folder_of("tf_flowers.tar")},
         224,
         192,
-        10,
-        260,
+        4,
+        104,
         costly=True,
     ),
 )
