@@ -86,11 +86,9 @@ def all_cores():
         os.sched_setaffinity(0, own)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def effort(request):
-    """A module that says `OPTIMIZED = True` has programs compiled as users have, its own and those
-    of the processes that it starts; the others with little effort."""
-    if not getattr(request.module, "OPTIMIZED", False) or EFFORT not in os.environ:
+@contextlib.contextmanager
+def full_effort():
+    if EFFORT not in os.environ:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -99,6 +97,21 @@ def effort(request):
         compile_with(little_effort=False)
         yield
         compile_with(little_effort=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def effort(request):
+    """A module that says `OPTIMIZED = True` has programs compiled as users have, its own and those
+    of the processes that it starts; the others with little effort."""
+    with full_effort() if getattr(request.module, "OPTIMIZED", False) else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture
+def optimized():
+    """Compiles as users have it, for a test that computes far longer than it compiles."""
+    with full_effort():
+        yield
 
 
 def compile_with(little_effort):

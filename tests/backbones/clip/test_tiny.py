@@ -37,7 +37,7 @@ def test_it_reads_texts_of_its_own_tokenizer():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_zero_shot_accuracy_is_what_the_card_says(name):
+def test_zero_shot_accuracy_is_what_the_card_says(optimized, name):
     file, split, count = ARCHIVES[name]
     path = pathlib.Path(os.environ.get("VP_JAX_DATA", "data")) / file
     if not path.exists():

@@ -225,7 +225,7 @@ def test_shortcut_without_parameters():
 
 
 @pytest.mark.slow
-def test_accuracy_of_a_real_resnet20():
+def test_accuracy_of_a_real_resnet20(optimized):
     """81.0 % on CIFAR-10's test images encoded as JPEG, which cost it ten points."""
     folder = pathlib.Path(os.environ.get("VP_JAX_DATA", "data"))
     archive, weights = folder / "cifar10_jpeg.tar.xz", folder / "cifar10_resnet20.safetensors"

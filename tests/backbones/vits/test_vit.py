@@ -196,7 +196,7 @@ def test_init_is_random_everywhere_it_matters():
 
 
 @pytest.mark.slow
-def test_deit_tiny_recognises_imagenette():
+def test_deit_tiny_recognises_imagenette(optimized):
     folder = pathlib.Path(os.environ.get("VP_JAX_DATA", "data"))
     weights, archive = folder / "deit_tiny_patch16_224.safetensors", "imagenette_val500.tar"
     for path in (weights, folder / archive):
