@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Sequence
 
@@ -124,6 +125,9 @@ def main(argv: Sequence[str]) -> None:
             print(f"failed: {failure.key}: {failure.reason} ({failure.log})")
     except UserError as error:
         raise app.UsageError(str(error)) from error
+    except KeyboardInterrupt:  # the cells have saved what they had
+        print(f"stopped; the same command goes on in {workdir}", file=sys.stderr)
+        raise SystemExit(130) from None
     if failures:
         raise SystemExit(1)
 

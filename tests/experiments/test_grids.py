@@ -4,7 +4,9 @@ import csv
 import json
 import pathlib
 import re
+import signal
 import sys
+import time
 import types
 
 import numpy as np
@@ -293,18 +295,25 @@ def test_what_fails_is_told_and_stops_nothing(tmp_path):
 
 
 @pytest.mark.slow(seconds=30)
-def test_the_command_plans_runs_and_does_nothing_twice(python, tmp_path):
+def test_the_command_plans_runs_goes_on_and_does_nothing_twice(python, start, tmp_path):
     command = ("-m", "experiments.run", "methods", f"--workdir={tmp_path}", "--seeds=0")
     cells = "--only=digits/zero"
     data = {"VP_JAX_DATA": "/data"}
     planned = python(*command, cells, "--plan", env=data, check=True).stdout
     assert re.search(r"clip_tiny, digits +zero-shot +1 +1 ", planned), planned
     assert not list(tmp_path.iterdir())
+    log = tmp_path / "clip_tiny_digits" / "zero-shot" / runner.LOG
+    begun = start(*command, cells, env=data)
+    while not log.exists() and begun.poll() is None:
+        time.sleep(0.05)
+    begun.send_signal(signal.SIGTERM)
+    _, said = begun.communicate(timeout=300)
+    assert (begun.returncode, "Traceback" in said) == (130, False), said
+    assert f"stopped; the same command goes on in {tmp_path}" in said
     first = python(*command, cells, env=data, check=True)
     assert "zero-shot  12.8" in " ".join(first.stdout.replace("**", "").split()).replace(
         "zero-shot ", "zero-shot  "
     )
-    log = tmp_path / "clip_tiny_digits" / "zero-shot" / runner.LOG
     said = log.read_text()
     python(*command, cells, env=data, check=True)
     assert log.read_text() == said
