@@ -23,7 +23,7 @@ class Failure(NamedTuple):
 
     Attributes:
       key: of the trial.
-      reason: the last line that it said.
+      reason: the last line that it said, or the signal that ended it.
       log: the file with all that it said.
     """
 
@@ -66,7 +66,7 @@ def run_all(
         del children[trial.key]
         if status == 0 or (stopping.is_set() and status in STOPPED):
             return None
-        return Failure(trial.key, _last_line(own / LOG) or f"status {status}", own / LOG)
+        return Failure(trial.key, _reason(status, own / LOG), own / LOG)
 
     failures = []
     with (
@@ -89,7 +89,12 @@ def run_all(
     return failures
 
 
-def _last_line(path: pathlib.Path) -> str:
+def _reason(status: int, path: pathlib.Path) -> str:
+    """Why a process ended: the signal that it got, or the last line that it said."""
+    if status == -signal.SIGKILL:
+        return "it was killed, perhaps for want of memory: try fewer --workers"
+    if status < 0:
+        return f"it ended by {signal.Signals(-status).name}"
     text = path.read_text(errors="replace").replace("\r", "\n")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return lines[-1] if lines else f"status {status}"

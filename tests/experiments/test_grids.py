@@ -294,6 +294,20 @@ def test_what_fails_is_told_and_stops_nothing(tmp_path):
     assert all(f.reason == "bad" and f.log.exists() for f in failures)
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", "it was killed, perhaps for want of memory: try fewer"),
+        ("os.abort()", "it ended by SIGABRT"),
+        ("sys.exit(3)", "status 3"),
+    ],
+)
+def test_how_a_cell_ended_is_said(tmp_path, end, reason):
+    own = trial.Trial("t", "r", {}, [{}], (0,), images=1)
+    (failure,) = runner.run_all([own], tmp_path, 1, lambda _: ["-c", f"import os, sys; {end}"])
+    assert failure.reason.startswith(reason)
+
+
 @pytest.mark.slow(seconds=30)
 def test_the_command_plans_runs_goes_on_and_does_nothing_twice(python, start, tmp_path):
     command = ("-m", "experiments.run", "methods", f"--workdir={tmp_path}", "--seeds=0")
