@@ -88,6 +88,7 @@ def all_cores():
 
 @contextlib.contextmanager
 def full_effort():
+    """Compiles as users have it, here and in the processes that are started meanwhile."""
     if EFFORT not in os.environ:
         yield
         return

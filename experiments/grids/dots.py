@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.grids.measured import Rows
 from experiments.grids.trial import Trial
@@ -23,6 +23,8 @@ COLOURS = {
     "backbone + head": style.RIGHT,
 }
 """By what trains; everything else is drawn in grey."""
+DASHED: dict[str, Any] = {"color": style.FAINT, "lw": 1, "ls": (0, (4, 3))}
+"""The line at the base."""
 
 
 def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows, base: str) -> pathlib.Path:
@@ -39,7 +41,7 @@ def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows, base: str) -
 
     columns = list(dict.fromkeys(t.column for t in trials if (t.column, t.row) in rows))
     names = list(dict.fromkeys(t.row for t in trials if any((c, t.row) in rows for c in columns)))
-    trains = {t.row: " + ".join(t.config().tune) for t in trials}
+    trains = {t.row: t.trains for t in trials}
     colours = {name: COLOURS.get(trains[name], style.FAINT) for name in names}
     size = (2 + 1.6 * max(len(columns), 2), 1.2 + 0.26 * len(names))
     figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
@@ -48,7 +50,7 @@ def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows, base: str) -
         _panel(axes, column, names, colours, rows)
         if (column, base) in rows:
             mean = 100 * statistics.mean(rows[column, base].test)
-            axes.axvline(mean, color=style.FAINT, lw=1, ls=(0, (4, 3)), zorder=0)
+            axes.axvline(mean, zorder=0, **DASHED)
     panels[0].set_yticks(range(len(names)), names, fontsize=style.TEXT)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("test accuracy, %", fontsize=style.TEXT, color=style.INK)
@@ -57,7 +59,7 @@ def draw(folder: pathlib.Path, trials: Sequence[Trial], rows: Rows, base: str) -
         Line2D([], [], color=COLOURS.get(what, style.FAINT), marker="o", ms=4, ls="", label=what)
         for what in there
     ]
-    marks.append(Line2D([], [], color=style.FAINT, lw=1, ls=(0, (4, 3)), label=base))
+    marks.append(Line2D([], [], label=base, **DASHED))
     figure.legend(
         handles=marks, loc="outside upper center", ncols=len(marks), frameon=False,
         fontsize=style.SMALL,

@@ -74,7 +74,7 @@ def cells(trials: Sequence[Trial], rows: Rows, base: str) -> tuple[list[str], li
         if not own:
             continue
         line = [name]
-        trains = {" + ".join(t.config().tune) for t in trials if t.row == name}
+        trains = {t.trains for t in trials if t.row == name}
         for column in columns:
             if column not in own:
                 line.append("-")

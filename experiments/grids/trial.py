@@ -62,6 +62,11 @@ class Trial:
         return len(self.choices) + len(self.seeds) - 1
 
     @property
+    def trains(self) -> str:
+        """The parts that train, as `prompt + head`; empty where none does."""
+        return " + ".join(self.config().tune)
+
+    @property
     def tried(self) -> list[dict[str, Any]]:
         """What each run of the choices has of its own."""
         return [{**choice, SEED: self.seeds[0]} for choice in self.choices]
